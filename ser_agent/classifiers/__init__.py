@@ -1,0 +1,1 @@
+"""The built-in classifiers. Each registers by entry point, like any plugin."""

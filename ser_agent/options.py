@@ -1,0 +1,36 @@
+"""The base of everything that can be configured: strict, frozen, every key with a docstring."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Options(BaseModel):
+    """Keys of one part of the YAML.
+
+    Unknown keys are refused, values are never coerced across kinds (a quoted number is not a number), and an
+    instance never changes. The docstring under a field is its comment in ``config/ser-agent.yaml``.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+
+class PluginOptions(Options):
+    """Keys of one plugin. A subclass narrows ``type`` to the plugin's name: ``type: Literal["x"] = "x"``."""
+
+    type: str
+    """Which plugin."""
+
+
+class VadOptions(PluginOptions):
+    """Keys that every voice-activity detector has."""
+
+    threshold: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Probability from which on a hop of 32 ms counts as speech."""

@@ -1,0 +1,149 @@
+"""The four ports. A class that has a port's operations is a plugin: there is no base class to inherit.
+
+Every plugin class has an attribute ``Options`` (a subclass of ``ser_agent.options.PluginOptions``) and is
+constructed as ``Plugin(options, context)``. Its module must import without optional packages: what is heavy is
+imported when the part is opened or loaded. ``ser_agent.testing`` holds a conformance suite for each port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ser_agent.audio import AudioFrame, Samples, Utterance
+    from ser_agent.messages import AnyMessage
+
+Distribution: TypeAlias = "Mapping[str, float]"
+"""A probability for each label, summing to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What every plugin may know of the agent that it belongs to.
+
+    Attributes:
+        site: slug of this agent, unique on its broker.
+        base_dir: folder that relative paths of the configuration count from.
+    """
+
+    site: str
+    base_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a classifier says of its model, once loaded.
+
+    Attributes:
+        name: name and revision, for example ``embedded@1``.
+        labels: every label that a distribution holds.
+        licence: SPDX identifier, where known.
+        languages: ISO 639-1 codes of the languages trained on, where known.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    licence: str | None = None
+    languages: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class AudioSource(Protocol):
+    """Where sound comes from."""
+
+    live: bool
+    """Whether sound goes on while nobody listens: then a full queue drops its oldest item. Where it is False the
+    source waits, and nothing is lost."""
+
+    def open(self) -> None:
+        """Start capturing.
+
+        Raises:
+            SourceError: the device or file cannot be had; the message names it and the reason.
+        """
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """Yield frames until the source ends or is closed from another thread (within 1 s).
+
+        Raises:
+            SourceLost: within 3 s of the last frame when the device ceases to deliver; never silence instead.
+        """
+
+    def close(self) -> None:
+        """Release the device. May be called from any thread, more than once; ``open`` may follow."""
+
+
+@runtime_checkable
+class VoiceActivityDetector(Protocol):
+    """What tells speech from other sound."""
+
+    def probability(self, hop: Samples) -> float:
+        """Probability that a hop is speech.
+
+        Args:
+            hop: int16, shape ``(HOP_SAMPLES,)``, following the hop of the call before.
+
+        Returns:
+            A value from 0 to 1. The same hops since ``reset`` give the same answers.
+        """
+
+    def reset(self) -> None:
+        """Forget all hops heard: what comes next has nothing to do with them."""
+
+
+@runtime_checkable
+class EmotionClassifier(Protocol):
+    """What hears emotion in an utterance."""
+
+    def load(self) -> ModelInfo:
+        """Load the model and warm it up. Loads nothing from the network unless told to.
+
+        Raises:
+            ModelError: the model cannot be had or would silently give wrong answers.
+            MissingExtraError: its packages are not installed.
+        """
+
+    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
+        """Give each utterance a distribution over the labels; the answer does not depend on its neighbours.
+
+        Raises:
+            ClassificationError: none of them could be classified.
+        """
+
+    def close(self) -> None:
+        """Release the model. May be called more than once."""
+
+
+@runtime_checkable
+class EventSink(Protocol):
+    """Where messages go. A message of a kind that a sink has no use for is ignored."""
+
+    def open(self) -> None:
+        """Start delivering; a connection is made in the background and retried.
+
+        Raises:
+            SinkError: this can never work (a file that cannot be written); the message says why.
+        """
+
+    def publish(self, message: AnyMessage) -> None:
+        """Accept a message and return at once. What is accepted is delivered or counted as lost.
+
+        Raises:
+            SinkError: this message was not accepted.
+        """
+
+    def flush(self, timeout_s: float) -> None:
+        """Deliver what was accepted, as far as it can be done in the time given."""
+
+    def close(self) -> None:
+        """Stop delivering and release everything; what is still waiting is counted as lost."""
+
+    def lost(self) -> int:
+        """How many accepted messages were lost since ``open``."""
+
+
+Plugin: TypeAlias = AudioSource | VoiceActivityDetector | EmotionClassifier | EventSink

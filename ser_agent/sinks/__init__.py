@@ -1,0 +1,1 @@
+"""The built-in sinks. Each registers by entry point, like any plugin."""

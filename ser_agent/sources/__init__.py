@@ -1,0 +1,1 @@
+"""The built-in sources. Each registers by entry point, like any plugin."""

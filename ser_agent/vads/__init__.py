@@ -1,0 +1,1 @@
+"""The built-in vads. Each registers by entry point, like any plugin."""
