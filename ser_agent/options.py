@@ -34,3 +34,12 @@ class VadOptions(PluginOptions):
 
     threshold: float = Field(default=0.5, gt=0.0, le=1.0)
     """Probability from which on a hop of 32 ms counts as speech."""
+
+
+class ClassifierOptions(PluginOptions):
+    """Keys that every classifier has."""
+
+    top: int = Field(default=3, ge=1)
+    """How many emotions an event tells."""
+    min_confidence: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Below this confidence of the best emotion, the event's emotion is `uncertain`."""

@@ -1,0 +1,183 @@
+"""The configuration: what the YAML may say, and reading it.
+
+Every key is optional. The models of the four ports' plugins come from the plugins themselves, so a third party's
+keys are checked, documented and listed just as the built-in ones are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache, reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, ValidationError, create_model
+
+from ser_agent.config_errors import explain
+from ser_agent.errors import ConfigError
+from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions
+from ser_agent.plugins import Port, available
+from ser_agent.segmenter import SegmenterOptions
+from ser_agent.yaml_file import Document, KeyPath, parse_scalar, read_document
+
+DEFAULT_TYPES: dict[str, str] = {
+    "source": "microphone",
+    "vad": "cascade",
+    "classifier": "wav2vec2",
+}
+"""What a section is about that does not say its ``type``."""
+DEFAULT_SINK = "mqtt"
+OVERRIDES = "--set"
+
+
+class LogOptions(Options):
+    """What the agent writes to its log (standard error)."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe messages that are written."""
+
+
+class Config(Options):
+    """The whole configuration. ``model()`` gives the class that knows the installed plugins' keys."""
+
+    site: str = Field(default="home", pattern=r"^[a-z0-9_-]+$", max_length=64)
+    """Name of this agent: one topic level, unique on the broker; lower-case letters, digits, ``_`` and ``-``."""
+    source: SerializeAsAny[PluginOptions]
+    """Where sound comes from."""
+    vad: SerializeAsAny[VadOptions]
+    """What tells speech from other sound."""
+    segmenter: SegmenterOptions = SegmenterOptions()
+    """When an utterance begins and ends."""
+    classifier: SerializeAsAny[ClassifierOptions]
+    """What hears the emotion."""
+    sinks: tuple[SerializeAsAny[PluginOptions], ...]
+    """Where events go: any number of sinks."""
+    stats_interval_s: float = Field(default=60.0, ge=1.0)
+    """Seconds between two reports of how the agent is doing."""
+    log: LogOptions = LogOptions()
+    """What is logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration and where it came from.
+
+    Attributes:
+        config: the configuration.
+        base_dir: folder that its relative paths count from.
+        secret: key paths whose values must never be shown.
+        file: the file it was read from; None where there was none.
+    """
+
+    config: Config
+    base_dir: Path
+    secret: frozenset[KeyPath] = frozenset()
+    file: Path | None = None
+
+
+def _options_of(port: Port) -> Any:  # noqa: ANN401 - a union type made at run time
+    models = [entry.options for entry in available(port).values() if entry.options is not None]
+    if len(models) == 1:
+        return models[0]
+    return Annotated[reduce(or_, models), Field(discriminator="type")]
+
+
+def _default(port: Port, name: str) -> Any:  # noqa: ANN401 - a factory of the plugin's options
+    def make() -> PluginOptions:
+        entry = available(port).get(name)
+        if entry is None or entry.options is None:
+            raise ConfigError(f"the plugin {name!r} for {port} is not installed properly")
+        return entry.options.model_validate({})
+
+    return make
+
+
+@cache
+def model() -> type[Config]:
+    """The configuration's model with the keys of all plugins that are installed."""
+    description = {name: field.description for name, field in Config.model_fields.items()}
+
+    def section(port: Port, name: str) -> Any:  # noqa: ANN401 - a field definition
+        default = Field(default_factory=_default(port, DEFAULT_TYPES[name]), description=description[name])
+        return (_options_of(port), default)
+
+    sinks = Field(default_factory=lambda: (_default("sinks", DEFAULT_SINK)(),), description=description["sinks"])
+    fields: dict[str, Any] = {
+        "source": section("sources", "source"),
+        "vad": section("vads", "vad"),
+        "classifier": section("classifiers", "classifier"),
+        "sinks": (tuple.__class_getitem__((_options_of("sinks"), ...)), sinks),
+    }
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
+
+
+def load(file: Path | None = None, overrides: tuple[str, ...] = (), base_dir: Path | None = None) -> Loaded:
+    """Read and check a configuration.
+
+    Args:
+        file: the YAML file; None for the defaults.
+        overrides: settings of single keys such as ``sinks.0.port=18883``; they win.
+        base_dir: folder that relative paths count from; by default the file's, else the current one.
+
+    Raises:
+        ConfigError: something is wrong; the message names file, line and key, one mistake a line.
+    """
+    document = read_document(file) if file else Document("defaults")
+    for override in overrides:
+        _override(document, override)
+    config = validate(document)
+    folder = base_dir or (file.resolve().parent if file else Path.cwd())
+    return Loaded(config, folder, frozenset(document.secret), file)
+
+
+def validate(document: Document) -> Config:
+    """Check what a document says.
+
+    Raises:
+        ConfigError: something is wrong; one mistake a line.
+    """
+    for section, name in DEFAULT_TYPES.items():
+        value = document.data.get(section)
+        if isinstance(value, dict):
+            value.setdefault("type", name)
+    try:
+        return model().model_validate_json(json.dumps(document.data, default=str))
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(error, document, model()))) from None
+
+
+def _override(document: Document, override: str) -> None:
+    """Set one key of a document, as ``--set KEY=VALUE`` says."""
+    dotted, equals, text = override.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise ConfigError(f"{OVERRIDES} {override}: expected KEY=VALUE, for example sinks.0.port=18883")
+    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
+    if path[0] == "sinks" and "sinks" not in document.data:
+        document.data["sinks"] = [{"type": DEFAULT_SINK}]
+    node: Any = document.data
+    for here, key in enumerate(path[:-1]):
+        node = _step(node, key, f"{OVERRIDES} {override}: {'.'.join(map(str, path[: here + 1]))}")
+    last = path[-1]
+    if isinstance(node, list):
+        if not isinstance(last, int) or last >= len(node):
+            raise ConfigError(f"{OVERRIDES} {override}: the list has {len(node)} items, counted from 0")
+        node[last] = parse_scalar(text)
+    else:
+        node[str(last)] = parse_scalar(text)
+    document.secret = {path_ for path_ in document.secret if path_ != path}
+
+
+def _step(node: Any, key: str | int, where: str) -> Any:  # noqa: ANN401 - plain YAML data
+    if isinstance(node, list):
+        if not isinstance(key, int) or key >= len(node):
+            raise ConfigError(f"{where}: the list has {len(node)} items, counted from 0")
+        child = node[key]
+    else:
+        if node.get(str(key)) is None:
+            node[str(key)] = {}
+        child = node[str(key)]
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"{where}: holds a value, not keys")
+    return child

@@ -1,0 +1,128 @@
+"""What is wrong with a configuration, in words that help: file, line, key, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from ser_agent.yaml_file import Document, KeyPath
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "dict_type": "keys and values",
+}
+
+
+def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> list[str]:
+    """One line for each mistake, in the order of the file.
+
+    Args:
+        error: what the model found.
+        document: what it was shown.
+        model: the model.
+    """
+    mistakes = [(_key_path(detail["loc"], document.data), detail) for detail in error.errors()]
+    mistakes.sort(key=lambda mistake: document.lines.get(mistake[0], 0))
+    return [
+        f"{document.where(path)}: {'.'.join(map(str, path))}: {_explain(detail, path, document, model)}"
+        for path, detail in mistakes
+    ]
+
+
+def _key_path(location: tuple[str | int, ...], data: Any) -> KeyPath:  # noqa: ANN401 - plain YAML data
+    """A model's location without the plugin types that stand in it, which are no keys."""
+    path: list[str | int] = []
+    node = data
+    for step in location:
+        if isinstance(node, dict) and step not in node and step == node.get("type"):
+            continue
+        path.append(step)
+        if isinstance(node, dict):
+            node = node.get(step)
+        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+            node = node[step]
+        else:
+            node = None
+    return tuple(path)
+
+
+def _explain(detail: ErrorDetails, path: KeyPath, document: Document, model: type[BaseModel]) -> str:
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = sorted(set(_known_keys(model, path[:-1], document.data)))
+        return f"unknown key{_did_you_mean(str(path[-1]), known)}"
+    if kind == "union_tag_invalid":
+        context = detail.get("ctx", {})
+        tag, known = (
+            str(context.get("tag")),
+            [name.strip(" '") for name in str(context["expected_tags"]).split(",")],
+        )
+        return f"unknown type {tag!r}{_did_you_mean(tag, known)}"
+    if kind == "union_tag_not_found":
+        return "the key 'type' is missing"
+    if kind == "literal_error":
+        return f"expected {detail.get('ctx', {}).get('expected')}{_got(path, document)}"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}{_got(path, document)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:] + _got(path, document)
+
+
+def _got(path: KeyPath, document: Document) -> str:
+    if path in document.secret:
+        return " (the value is a secret and not shown)"
+    node: Any = document.data
+    for step in path:
+        if not isinstance(node, dict | list) or (isinstance(node, dict) and step not in node):
+            return ""
+        node = node[step]  # type: ignore[index]
+    shown = repr(node)
+    return f", not {shown if len(shown) <= 60 else shown[:60] + '…'}"
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _known_keys(model: type[BaseModel], path: KeyPath, data: Any) -> Iterator[str]:  # noqa: ANN401 - plain data
+    """Keys of the model that stands at a path, following the plugin type that the data names there."""
+    candidates: list[type[BaseModel]] = [model]
+    node = data
+    for step in path:
+        node = node[step]
+        if isinstance(step, str):
+            fields = [m.model_fields[step].annotation for m in candidates if step in m.model_fields]
+            candidates = [m for annotation in fields for m in _models_in(annotation)]
+        kind = node.get("type") if isinstance(node, dict) else None
+        named = [m for m in candidates if "type" in m.model_fields and m.model_fields["type"].default == kind]
+        candidates = named or candidates
+    for candidate in candidates:
+        yield from candidate.model_fields
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type expression
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
