@@ -1,0 +1,129 @@
+"""The command line's grammar. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import shtab
+
+from ser_agent import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DESCRIPTION = (
+    "Hears how people feel: microphone in, emotion events out over MQTT. Everything stays on the machine."
+)
+EPILOG = """\
+exit codes: 0 stopped as asked; 2 wrong command line; 69 a device, file, model or broker that cannot be had;
+70 a bug; 78 a wrong configuration"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="ser-agent",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
+    shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for bash, zsh or tcsh")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins):
+        add(commands.add_parser)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    file = parser.add_argument(
+        "-c", "--config", metavar="FILE", help="YAML file (default: ~/.config or /etc/ser-agent/ser-agent.yaml)"
+    )
+    file.complete = shtab.FILE  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override one key, for example sinks.0.port=18883; may be repeated",
+    )
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3, or a folder of them"
+    )
+    files.complete = shtab.FILE  # type: ignore[attr-defined]
+
+
+def _run(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "run",
+        help="listen and publish events",
+        description="Listen and publish events until stopped. Without any configuration it is a trial: a missing "
+        "microphone is replaced by a bundled conversation, a missing broker by an embedded one.",
+    )
+    _add_config(parser)
+    parser.add_argument("--source", metavar="WHAT", help="microphone, stdin, or an audio file")
+    parser.add_argument("--quiet", action="store_true", help="no line per event on the terminal")
+
+
+def _check(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser("check", help="validate a configuration", description="Validate a configuration.")
+    _add_config(parser)
+    parser.add_argument("--live", action="store_true", help="also open each part and report")
+
+
+def _classify(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "classify",
+        help="hear the emotion of audio files",
+        description="Classify files of up to 60 s, each as one utterance, or cut into utterances first.",
+    )
+    _add_files(parser)
+    _add_config(parser)
+    parser.add_argument("--segment", action="store_true", help="cut each file into utterances first; any length")
+    parser.add_argument("--jsonl", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--top", metavar="N", type=_top, default=3, help="how many emotions to tell, or 'all'")
+
+
+def _segment(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "segment",
+        help="find the utterances in audio files",
+        description="Find the utterances in files of any length. Needs no model.",
+    )
+    _add_files(parser)
+    _add_config(parser)
+    parser.add_argument("--jsonl", action="store_true", help="print one JSON object a line")
+
+
+def _devices(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    add_parser("devices", help="list the microphones", description="List the devices that can be listened to.")
+
+
+def _config(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "config",
+        help="print an example, the effective configuration, or the schema",
+        description="example: every key with its default. show: what is in force, secrets masked. "
+        "schema: JSON Schema for editors.",
+    )
+    parser.add_argument("what", choices=["example", "show", "schema"])
+    _add_config(parser)
+
+
+def _plugins(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    add_parser(
+        "plugins", help="list the plugins", description="List the sources, detectors, classifiers and sinks."
+    )
+
+
+def _top(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, or 'all', not {text!r}")
+    return int(text)

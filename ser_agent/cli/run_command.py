@@ -1,0 +1,53 @@
+"""``ser-agent run``: the daemon, and the trial where there is no configuration."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ser_agent import __version__, logs
+from ser_agent.app import Application
+from ser_agent.cli.settings import load_settings
+from ser_agent.systemd import Notifier
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ser_agent.config import Loaded
+
+log = logging.getLogger(__name__)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the agent until it is stopped or its source ends."""
+    loaded = load_settings(args)
+    logs.set_up(loaded.config.log.level)
+    log.info("ser-agent %s, configuration: %s", __version__, loaded.file or "none, so this is a trial")
+    with ExitStack() as cleanup:
+        if loaded.file is None:
+            from ser_agent.trial import with_stand_ins
+
+            loaded = with_stand_ins(loaded, cleanup, any_source=args.source is None)
+        wants_console = not args.quiet and (loaded.file is None or sys.stdout.isatty())
+        adapt = _with_console if wants_console else _as_it_is
+        Application(adapt(loaded), lambda: adapt(load_settings(args)), Notifier()).run()
+    return 0
+
+
+def _as_it_is(loaded: Loaded) -> Loaded:
+    return loaded
+
+
+def _with_console(loaded: Loaded) -> Loaded:
+    """Add a line per event on the terminal, unless the configuration already writes there."""
+    from dataclasses import replace
+
+    from ser_agent.sinks.console import ConsoleOptions
+
+    sinks = loaded.config.sinks
+    if any(options.type == "console" or getattr(options, "path", None) == "-" for options in sinks):
+        return loaded
+    config = loaded.config.model_copy(update={"sinks": (*sinks, ConsoleOptions())})
+    return replace(loaded, config=config)

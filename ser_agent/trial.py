@@ -1,0 +1,66 @@
+"""The trial: ``ser-agent run`` without any configuration works on any machine, and says what it stands in for."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import replace
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ser_agent.broker import EmbeddedBroker
+from ser_agent.errors import MissingExtraError
+from ser_agent.sources.files import FilesOptions
+from ser_agent.sources.microphone import MicrophoneOptions, has_microphone
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from ser_agent.config import Config, Loaded
+
+log = logging.getLogger(__name__)
+
+CONVERSATION = "samples/conversation.ogg"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+CONNECT_S = 1.0
+
+
+def with_stand_ins(loaded: Loaded, cleanup: ExitStack, *, any_source: bool) -> Loaded:
+    """Replace what this machine does not have.
+
+    Args:
+        loaded: the configuration, made of defaults and the command line.
+        cleanup: stops what is started here.
+        any_source: whether the source was left open, so that a conversation may stand in for the microphone.
+    """
+    config = loaded.config
+    if any_source and isinstance(config.source, MicrophoneOptions) and not has_microphone():
+        log.warning("no microphone here: playing the bundled conversation instead (a minute, in real time)")
+        conversation = str(files("ser_agent").joinpath(CONVERSATION))
+        options = FilesOptions(paths=(conversation,), realtime=True)
+        config = config.model_copy(update={"source": options})
+    _provide_broker(config, cleanup)
+    return replace(loaded, config=config)
+
+
+def _provide_broker(config: Config, cleanup: ExitStack) -> None:
+    for options in config.sinks:
+        host, port = getattr(options, "host", None), getattr(options, "port", None) or 1883
+        if options.type != "mqtt" or host not in LOOPBACK or _answers(host, port):
+            continue
+        broker = EmbeddedBroker(port)
+        try:
+            broker.start()
+        except MissingExtraError as error:
+            log.warning("no broker answers at %s:%d; events are not published (%s)", host, port, error)
+            continue
+        cleanup.callback(broker.stop)
+        log.warning("no broker answers at %s:%d: started an embedded one there (loopback only)", host, port)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S):
+            return True
+    except OSError:
+        return False
