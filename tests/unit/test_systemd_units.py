@@ -1,0 +1,86 @@
+"""The units and their installer, with systemd's own tools."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(sys.executable).with_name("ser-agent")
+INSTALLER = ROOT / "scripts" / "install-service"
+UNIT_PATHS = {"system": "etc/systemd/system/ser-agent.service", "user": "conf/systemd/user/ser-agent.service"}
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def install(destdir: Path, scope: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        INSTALLER,
+        "--destdir",
+        destdir,
+        "--program",
+        PROGRAM,
+        *(["--user"] if scope == "user" else []),
+        *more,
+    ]
+    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/home/x", "XDG_CONFIG_HOME": "/conf"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@needs_systemd
+@pytest.mark.parametrize("scope", ["system", "user"])
+def test_the_installed_unit_passes_systemds_own_check(tmp_path: Path, scope: str) -> None:
+    done = install(tmp_path, scope)
+    assert done.returncode == 0, done.stderr
+    unit = tmp_path / UNIT_PATHS[scope]
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_system_unit_is_well_confined(tmp_path: Path) -> None:
+    install(tmp_path, "system")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--json=short"]
+    rated = subprocess.run(
+        [*command, tmp_path / UNIT_PATHS["system"]], capture_output=True, text=True, check=False
+    )
+    assert rated.returncode == 0, rated.stdout
+    assert json.loads(rated.stdout)
+
+
+def test_the_unit_never_hides_the_sound_card_nor_forbids_what_pytorch_does() -> None:
+    unit = (ROOT / "systemd" / "ser-agent.service").read_text(encoding="utf-8")
+    assert not re.search(r"^(PrivateDevices|MemoryDenyWriteExecute)=", unit, re.MULTILINE)
+    assert re.search(r"^RestartPreventExitStatus=78$", unit, re.MULTILINE)
+
+
+def test_installing_keeps_a_configuration_and_uninstalling_leaves_it(tmp_path: Path) -> None:
+    config = tmp_path / "etc/ser-agent/ser-agent.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("site: mine\n", encoding="utf-8")
+    install(tmp_path, "system")
+    unit = tmp_path / UNIT_PATHS["system"]
+    assert f"ExecStart={PROGRAM} run --config" in unit.read_text(encoding="utf-8")
+    done = install(tmp_path, "system", "--uninstall")
+    assert done.returncode == 0, done.stderr
+    assert not unit.exists()
+    assert config.read_text(encoding="utf-8") == "site: mine\n"
+
+
+def test_the_installer_refuses_words_it_does_not_know(tmp_path: Path) -> None:
+    done = install(tmp_path, "system", "--frobnicate")
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
