@@ -12,7 +12,7 @@ from ser_agent.testing import utterance
 WHEN = datetime(2026, 11, 24, 8, 30, 12, 480_000, tzinfo=UTC)
 
 
-def event(**changes: float) -> EmotionEvent:
+def event(min_confidence: float = 0.0) -> EmotionEvent:
     scores = {"happy": 0.87, "neutral": 0.08, "surprise": 0.05}
     return make_event(
         utterance(2.31),
@@ -22,7 +22,7 @@ def event(**changes: float) -> EmotionEvent:
         model="embedded@1",
         started_at=WHEN,
         latency_s=0.1412,
-        **changes,
+        min_confidence=min_confidence,
     )
 
 

@@ -22,15 +22,8 @@ needs_systemd = pytest.mark.skipif(
 
 
 def install(destdir: Path, scope: str, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        INSTALLER,
-        "--destdir",
-        destdir,
-        "--program",
-        PROGRAM,
-        *(["--user"] if scope == "user" else []),
-        *more,
-    ]
+    user = ["--user"] if scope == "user" else []
+    command = [str(INSTALLER), "--destdir", str(destdir), "--program", str(PROGRAM), *user, *more]
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/home/x", "XDG_CONFIG_HOME": "/conf"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -1,0 +1,78 @@
+"""``ser-agent check``: is the configuration valid, and, with ``--live``, does each part work on this machine?"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ser_agent.app import Workshop
+from ser_agent.cli.settings import load_settings
+from ser_agent.errors import EX_OK, EX_UNAVAILABLE, SerAgentError, SourceError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ser_agent.config import Loaded
+    from ser_agent.ports import AudioSource, EventSink
+
+FIRST_FRAME_S = 10.0
+PROBE_S = 5.0
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Check, and say what was found."""
+    loaded = load_settings(args)
+    print(f"configuration: valid ({loaded.file or 'defaults'})")
+    return _check_live(loaded) if args.live else EX_OK
+
+
+def _check_live(loaded: Loaded) -> int:
+    workshop = Workshop(loaded)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        (f"source {loaded.config.source.type}", lambda: _hear(workshop.source())),
+        (f"classifier {loaded.config.classifier.type}", lambda: _load(workshop)),
+    ]
+    checks += [(f"sink {name}", lambda sink=sink: _probe(sink)) for name, sink in workshop.sinks().items()]
+    code = EX_OK
+    for name, check in checks:
+        try:
+            print(f"{name}: {check()}", flush=True)
+        except SerAgentError as error:
+            print(f"{name}: NOT OK: {error}", flush=True)
+            code = error.exit_code if code == EX_OK else EX_UNAVAILABLE
+    return code
+
+
+def _hear(source: AudioSource) -> str:
+    source.open()
+    timer = threading.Timer(FIRST_FRAME_S, source.close)
+    timer.start()
+    try:
+        frame = next(iter(source.frames()), None)
+    finally:
+        timer.cancel()
+        source.close()
+    if frame is None:
+        raise SourceError(f"no sound within {FIRST_FRAME_S:.0f} s")
+    return "sound arrives"
+
+
+def _load(workshop: Workshop) -> str:
+    classifier = workshop.classifier()
+    try:
+        info = classifier.load()
+    finally:
+        classifier.close()
+    return f"{info.name} loaded, labels: {', '.join(info.labels)}"
+
+
+def _probe(sink: EventSink) -> str:
+    """Sinks with an operation ``probe`` can say more than that they open."""
+    probe = getattr(sink, "probe", None)
+    if probe is not None:
+        probe(PROBE_S)
+        return "reached"
+    sink.open()
+    sink.close()
+    return "opened"

@@ -1,0 +1,71 @@
+"""``ser-agent classify``: the emotion of audio files, in bounded memory however many there are."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ser_agent import logs
+from ser_agent.app import Workshop
+from ser_agent.cli.listening import FileReader
+from ser_agent.cli.settings import load_settings
+from ser_agent.errors import EX_OK, AudioFileError
+from ser_agent.labels import EMOJI, UNCERTAIN
+from ser_agent.messages import top_scores
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ser_agent.audio import Utterance
+    from ser_agent.messages import EmotionScore
+    from ser_agent.ports import Distribution
+
+BATCH = 16
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print one line for each utterance."""
+    loaded = load_settings(args)
+    logs.set_up(loaded.config.log.level)
+    workshop, config = Workshop(loaded), loaded.config
+    reader = FileReader(args.files)
+    utterances = reader.segmented(workshop, config) if args.segment else reader.whole()
+    classifier = workshop.classifier()
+    try:
+        classifier.load()
+        while batch := list(islice(utterances, BATCH)):
+            distributions = classifier.classify([utterance for _, utterance in batch])
+            for (path, utterance), distribution in zip(batch, distributions, strict=True):
+                for line in _lines(args, path, utterance, distribution, config.classifier.min_confidence):
+                    print(line, flush=not args.jsonl)
+    finally:
+        classifier.close()
+    return AudioFileError.exit_code if reader.failures else EX_OK
+
+
+def _lines(
+    args: argparse.Namespace, path: Path, utterance: Utterance, distribution: Distribution, min_confidence: float
+) -> Iterator[str]:
+    scores = top_scores(distribution, args.top)
+    best = scores[0]
+    emotion = best.label if best.score >= min_confidence else UNCERTAIN
+    if args.jsonl:
+        record = {
+            "file": str(path),
+            "start_s": round(utterance.start_s, 3),
+            "end_s": round(utterance.end_s, 3),
+            "emotion": emotion,
+            "confidence": best.score,
+            "emotions": [score.model_dump() for score in scores],
+        }
+        yield json.dumps(record, ensure_ascii=False)
+        return
+    where = f"  {utterance.start_s:.2f} … {utterance.end_s:.2f} s" if args.segment else ""
+    yield f"{path}{where}  {EMOJI.get(emotion, '')} {emotion}  ({_told(scores)})"
+
+
+def _told(scores: tuple[EmotionScore, ...]) -> str:
+    return ", ".join(f"{score.label} {score.score:.0%}" for score in scores)

@@ -1,0 +1,67 @@
+"""Files to utterances, for the commands that need no agent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ser_agent.audio import SAMPLE_RATE, AudioFrame, Utterance
+from ser_agent.audio_files import find_audio_files, read_utterance, stream_file
+from ser_agent.endpointing import Endpointer
+from ser_agent.errors import AudioFileError
+from ser_agent.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ser_agent.app import Workshop
+    from ser_agent.config import Config
+
+
+class FileReader:
+    """Goes through files with a progress bar on a terminal; a file that cannot be used is told and passed over."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._paths = find_audio_files([Path(file) for file in files])
+        self.failures = 0
+
+    def whole(self) -> Iterator[tuple[Path, Utterance]]:
+        """Each file as one utterance."""
+        for path in self._each():
+            try:
+                samples = read_utterance(path)
+            except AudioFileError as error:
+                self._fail(error)
+                continue
+            end_s = len(samples) / SAMPLE_RATE
+            yield path, Utterance(samples, 0, "end_of_stream", captured_at=0.0, closed_at=end_s)
+
+    def segmented(self, workshop: Workshop, config: Config) -> Iterator[tuple[Path, Utterance]]:
+        """Each file cut into utterances."""
+        endpointer = Endpointer(workshop.detector(), Segmenter(config.segmenter, config.vad.threshold))
+        for path in self._each():
+            offset = 0
+            try:
+                for samples in stream_file(path):
+                    frame = AudioFrame(samples, offset, offset / SAMPLE_RATE, starts_stream=offset == 0)
+                    yield from ((path, found) for found in endpointer.feed(frame) if isinstance(found, Utterance))
+                    offset += len(samples)
+            except AudioFileError as error:
+                self._fail(error)
+            ending = endpointer.finish("end_of_stream")
+            yield from ((path, found) for found in ending if isinstance(found, Utterance))
+
+    def _each(self) -> Iterator[Path]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        hidden = not console.is_terminal or len(self._paths) == 1
+        with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+            yield from progress.track(self._paths, description="listening")
+
+    def _fail(self, error: AudioFileError) -> None:
+        self.failures += 1
+        print(f"ser-agent: {error}", file=sys.stderr)
