@@ -47,12 +47,12 @@ class EmbeddedBroker:
             UnavailableError: the port is taken, or the broker does not start.
         """
         try:
-            from amqtt.broker import Broker  # noqa: PLC0415 - an extra
+            broker_class = _tidy_broker()
         except ModuleNotFoundError as error:
             raise MissingExtraError("the embedded broker", "broker", error.name or "amqtt") from error
         self._check_port()
         self._ready.clear()
-        self._thread = threading.Thread(target=self._run, args=(Broker,), name="mqtt-broker", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(broker_class,), name="mqtt-broker", daemon=True)
         self._thread.start()
         if not self._ready.wait(START_TIMEOUT_S):
             raise UnavailableError(f"the embedded broker did not start within {START_TIMEOUT_S:.0f} s")
@@ -101,6 +101,22 @@ class EmbeddedBroker:
         self._ready.set()
         await self._stop_requested.wait()
         await broker.shutdown()
+
+
+def _tidy_broker() -> Any:  # noqa: ANN401 - the class of an optional package
+    """The broker's class, made to close every connection, also those that never said a word."""
+    from amqtt.broker import Broker  # noqa: PLC0415 - an extra
+
+    class TidyBroker(Broker):  # type: ignore[misc, unused-ignore] - untyped where amqtt is not installed
+        async def stream_connected(
+            self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+        ) -> None:
+            try:
+                await super().stream_connected(reader, writer, listener_name)
+            finally:
+                writer.close()
+
+    return TidyBroker
 
 
 @contextlib.contextmanager

@@ -75,11 +75,15 @@ def _alternatives(section: str, chosen: Any) -> Iterator[str]:  # noqa: ANN401 -
     port = _SECTION_PORTS.get(section)
     if port is None:
         return
+    yield "  # " + (
+        "More kinds of sinks:" if section == "sinks" else f"Other kinds, instead of type: {chosen.type}:"
+    )
     used = {options.type for options in (chosen if isinstance(chosen, tuple) else (chosen,))}
     for entry in available(next(known for known in PORTS if known == port)).values():
         if entry.options is None or entry.name in used:
             continue
-        yield f"  # Instead of or beside the above, type {entry.name}: {_first_line(entry.factory.__doc__)}"
+        yield "  #"
+        yield from _comment(f"{entry.name}: {_first_line(entry.factory.__doc__)}", "  ")
         required = {name for name, field in entry.options.model_fields.items() if field.is_required()}
         values = entry.options.model_construct(type=entry.name)
         body = _body(values, "    ", required)

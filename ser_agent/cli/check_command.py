@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ser_agent.app import Workshop
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ser_agent.config import Loaded
-    from ser_agent.ports import AudioSource, EventSink
+    from ser_agent.ports import EventSink
 
 FIRST_FRAME_S = 10.0
 PROBE_S = 5.0
@@ -30,10 +31,10 @@ def execute(args: argparse.Namespace) -> int:
 def _check_live(loaded: Loaded) -> int:
     workshop = Workshop(loaded)
     checks: list[tuple[str, Callable[[], str]]] = [
-        (f"source {loaded.config.source.type}", lambda: _hear(workshop.source())),
-        (f"classifier {loaded.config.classifier.type}", lambda: _load(workshop)),
+        (f"source {loaded.config.source.type}", partial(_hear, workshop)),
+        (f"classifier {loaded.config.classifier.type}", partial(_load, workshop)),
     ]
-    checks += [(f"sink {name}", lambda sink=sink: _probe(sink)) for name, sink in workshop.sinks().items()]
+    checks += [(f"sink {name}", partial(_probe, sink)) for name, sink in workshop.sinks().items()]
     code = EX_OK
     for name, check in checks:
         try:
@@ -44,7 +45,8 @@ def _check_live(loaded: Loaded) -> int:
     return code
 
 
-def _hear(source: AudioSource) -> str:
+def _hear(workshop: Workshop) -> str:
+    source = workshop.source()
     source.open()
     timer = threading.Timer(FIRST_FRAME_S, source.close)
     timer.start()

@@ -1,0 +1,94 @@
+"""The classifier: any Hugging Face audio-classification checkpoint, the embedded one by default."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ser_agent.errors import ClassificationError, MissingExtraError
+from ser_agent.options import ClassifierOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ser_agent.audio import Utterance
+    from ser_agent.classifiers.checkpoint import Checkpoint
+    from ser_agent.ports import Distribution, ModelInfo, PluginContext
+
+EMBEDDED = "embedded"
+
+
+class Wav2Vec2Options(ClassifierOptions):
+    """Keys of the wav2vec2 classifier."""
+
+    type: Literal["wav2vec2"] = "wav2vec2"
+    model: str = Field(default=EMBEDDED, min_length=1)
+    """`embedded`, a folder with a checkpoint, or a hub id such as `superb/wav2vec2-base-superb-er`."""
+    revision: str | None = None
+    """Of a hub id: branch, tag or commit."""
+    allow_download: bool = False
+    """Fetch a hub id that is not in the cache; otherwise nothing is ever loaded from the network."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU computes in half precision."""
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """Processor threads; `null`: two, or one where the machine has but one core."""
+    max_batch: int = Field(default=8, ge=1, le=256)
+    """Utterances classified at a time at most."""
+    labels: dict[str, str] | None = None
+    """Names for the model's labels: from its label or index to a word of the vocabulary, or one of your own."""
+    keep_labels: bool = False
+    """Keep the model's own labels instead of the vocabulary's."""
+
+
+class Wav2Vec2Classifier:
+    """A Hugging Face audio-classification checkpoint, through torch and transformers."""
+
+    Options = Wav2Vec2Options
+
+    def __init__(self, options: Wav2Vec2Options, context: PluginContext) -> None:
+        self._options = options
+        self._base_dir = context.base_dir
+        self._checkpoint: Checkpoint | None = None
+
+    def load(self) -> ModelInfo:
+        """Load the model and warm it up; a second call does nothing.
+
+        Raises:
+            ModelError: the model cannot be had or would silently give wrong answers.
+            MissingExtraError: torch or transformers is not installed.
+        """
+        if self._checkpoint is None:
+            try:
+                from ser_agent.classifiers.checkpoint import Checkpoint  # noqa: PLC0415 - seconds, and an extra
+            except ModuleNotFoundError as error:
+                raise MissingExtraError("the wav2vec2 classifier", "torch", error.name or "torch") from error
+            name, where = self._locate()
+            self._checkpoint = Checkpoint(name, where, self._options)
+        return self._checkpoint.info
+
+    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
+        """Give each utterance a distribution over the labels.
+
+        Raises:
+            ClassificationError: the model is not loaded, or computes no numbers.
+        """
+        if self._checkpoint is None:
+            raise ClassificationError("the model is not loaded")
+        return self._checkpoint.classify([utterance.samples for utterance in utterances])
+
+    def close(self) -> None:
+        """Let the model go."""
+        self._checkpoint = None
+
+    def _locate(self) -> tuple[str, Path | str]:
+        """The model's name, and its folder or hub id."""
+        model = self._options.model
+        if model == EMBEDDED:
+            return EMBEDDED, Path(str(files("ser_agent"))) / "model"
+        folder = self._base_dir / Path(model).expanduser()
+        if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
+            return folder.name, folder
+        return model, model

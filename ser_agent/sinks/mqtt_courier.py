@@ -1,0 +1,234 @@
+"""The thread that brings a mailbox's contents to the broker, and comes back whenever the broker does."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from ser_agent.errors import SinkError
+from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, Version, VersionInDoubt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ser_agent.sinks.backoff import Backoff
+    from ser_agent.sinks.mqtt_mailbox import Mailbox, Parcel
+    from ser_agent.sinks.mqtt_options import Endpoint
+    from ser_agent.sinks.mqtt_topics import Publication
+
+log = logging.getLogger(__name__)
+
+Wanted: TypeAlias = Literal["auto", "5", "3.1.1"]
+CANDIDATES: Final[Mapping[Wanted, tuple[Version, ...]]] = {
+    "auto": ("5", "3.1.1"),
+    "5": ("5",),
+    "3.1.1": ("3.1.1",),
+}
+STABLE_S = 10.0
+"""A connection that held this long was a success: the back-off starts anew, and faults are told again."""
+SUSPICIOUS = 3
+"""So many connections in a row that did not hold that long are probably somebody else's doing."""
+FAREWELL_S = 2.0
+"""How long the last acknowledgements are waited for."""
+
+
+def ask_version(endpoint: Endpoint, wanted: Wanted, timeout_s: float = CONNECT_TIMEOUT_S) -> Version:
+    """Connect without a last will, learn which version of MQTT the broker speaks, and take leave again.
+
+    It takes a connection of its own because of brokers that know only 3.1.1 (amqtt 0.12 is one): they refuse
+    MQTT 5 politely, but get stuck in the last will, which MQTT 5 encodes in another way.
+
+    Args:
+        endpoint: the broker.
+        wanted: the version to speak; auto tries 5 first.
+        timeout_s: longest wait for all that, seconds.
+
+    Returns:
+        The version that the broker accepted.
+
+    Raises:
+        ConnectionFailed: why there is none.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    versions = list(CANDIDATES[wanted])
+    while True:
+        share_s = max(0.1, (deadline_s - time.monotonic()) / len(versions))
+        connection = Connection(endpoint, versions.pop(0))
+        try:
+            connection.connect(share_s)
+        except VersionInDoubt:
+            if not versions:
+                raise
+        else:
+            connection.close()
+            return connection.version
+
+
+class Courier:
+    """Connects, delivers and reconnects in a thread of its own until stopped.
+
+    Attributes:
+        attempts: how often a connection was tried.
+        connection: the one that is up, if any.
+    """
+
+    def __init__(  # noqa: PLR0913 - made in one place, of parts that have nothing to do with each other
+        self,
+        mailbox: Mailbox,
+        *,
+        endpoint: Callable[[], Endpoint],
+        broker: str,
+        will: Publication,
+        version: Wanted,
+        backoff: Backoff,
+    ) -> None:
+        """Prepare; the thread begins with ``start``.
+
+        Args:
+            mailbox: what to deliver.
+            endpoint: gives the broker, with secrets and certificates read anew for each attempt: they change.
+            broker: host and port, for the log.
+            will: the last will, on the availability topic.
+            version: which MQTT to speak.
+            backoff: how long to wait between two attempts.
+        """
+        self._mailbox = mailbox
+        self._endpoint = endpoint
+        self._broker = broker
+        self._will = will
+        self._wanted = version
+        self._version: Version | None = None if version == "auto" else version
+        self._backoff = backoff
+        self.attempts = 0
+        self.connection: Connection | None = None
+        self._short_lived = 0
+        self._told: set[str] = set()
+        self._refused_topics: set[str] = set()
+        self._under_way: dict[int, Parcel] = {}
+        self._stopping = threading.Event()
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="mqtt-courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tell the thread that there is something to send. Never waits."""
+        with contextlib.suppress(OSError):  # full: it is awake; closed: it is gone
+            self._wake_in.send(b"\0")
+
+    def stop(self) -> None:
+        """End the thread after a last word to the broker, where there is one; takes a few seconds at most."""
+        self._stopping.set()
+        self.wake()
+        self._thread.join(FAREWELL_S + CONNECT_TIMEOUT_S)
+        if self._thread.is_alive():  # in a look-up of the name, which nothing can end: the thread dies with it
+            log.warning("MQTT broker %s: gave up waiting for the connection to end", self._broker)
+
+    def _run(self) -> None:
+        with self._wake_in, self._wake_out:
+            while not self._stopping.is_set():
+                try:
+                    self._serve(self._connect())
+                except SinkError as failure:
+                    self._tell(f"{failure}; trying again until it works")
+                except Exception:
+                    log.exception("MQTT broker %s: unexpected fault, reconnecting", self._broker)
+                if self._stopping.wait(self._backoff.next_s()):
+                    return
+
+    def _tell(self, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning("MQTT broker %s: %s", self._broker, reason)
+
+    def _connect(self) -> Connection:
+        self.attempts += 1
+        endpoint = self._endpoint()
+        if self._version is None:
+            self._version = ask_version(endpoint, self._wanted)
+        connection = Connection(
+            endpoint,
+            self._version,
+            will=self._will,
+            on_acknowledged=self._acknowledged,
+            on_message=lambda _topic, payload: self._mailbox.contradict(payload),
+        )
+        try:
+            connection.connect()
+        except VersionInDoubt:
+            if self._wanted == "auto":
+                self._version = None
+            raise
+        level = logging.DEBUG if self._short_lived else logging.INFO
+        log.log(level, "MQTT broker %s: connected, MQTT %s", self._broker, connection.version)
+        if self._short_lived == SUSPICIOUS:
+            self._tell(f"no connection lasts: does another client use the identifier {endpoint.client_id!r}, too?")
+        return connection
+
+    def _serve(self, connection: Connection) -> None:
+        stable_at_s = time.monotonic() + STABLE_S
+        self.connection = connection
+        self._under_way.clear()
+        self._mailbox.begin_session()
+        connection.subscribe(self._will.topic)
+        try:
+            while not self._stopping.is_set():
+                self._exchange(connection)
+                if self._short_lived or self._told:
+                    self._forgive(stable_at_s)
+            self._leave(connection)
+        finally:
+            self.connection = None
+            connection.drop()
+            self._short_lived += 1
+            self._forgive(stable_at_s)
+
+    def _forgive(self, stable_at_s: float) -> None:
+        """Once a connection has held, faults before it are history: they would be worth telling again."""
+        if time.monotonic() > stable_at_s:
+            self._short_lived = 0
+            self._told.clear()
+            self._backoff.reset()
+
+    def _exchange(self, connection: Connection, timeout_s: float | None = None) -> None:
+        self._send(connection)
+        if timeout_s is None:
+            timeout_s = self._mailbox.remaining_s()
+        connection.step(1.0 if timeout_s is None else timeout_s, wake=self._wake_out)
+        with contextlib.suppress(BlockingIOError):
+            self._wake_out.recv(4096)
+
+    def _send(self, connection: Connection) -> None:
+        while not connection.congested and len(self._under_way) < connection.window:
+            parcel = self._mailbox.collect()
+            if parcel is None:
+                return
+            number = connection.send(parcel.publication)
+            if parcel.publication.qos == 0:
+                self._mailbox.settle(parcel)
+            else:
+                self._under_way[number] = parcel
+
+    def _acknowledged(self, number: int, refusal: str | None) -> None:
+        parcel = self._under_way.pop(number, None)
+        if parcel is None:
+            return
+        topic = parcel.publication.topic
+        if refusal is not None and topic not in self._refused_topics:
+            self._refused_topics.add(topic)
+            log.warning("MQTT broker %s: it refuses what is published on %s (%s)", self._broker, topic, refusal)
+        self._mailbox.settle(parcel, refusal)
+
+    def _leave(self, connection: Connection) -> None:
+        deadline_s = time.monotonic() + FAREWELL_S
+        while not self._mailbox.may_leave() and (remaining_s := deadline_s - time.monotonic()) > 0:
+            self._exchange(connection, remaining_s)
+        connection.close()

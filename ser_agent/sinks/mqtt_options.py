@@ -1,0 +1,228 @@
+"""Keys of the MQTT sink, and what they come to: an endpoint with its secrets read and its certificates loaded."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from ser_agent.errors import SinkError
+from ser_agent.options import Options, PluginOptions
+
+if TYPE_CHECKING:
+    from ser_agent.ports import PluginContext
+
+Transport: TypeAlias = Literal["tcp", "websockets"]
+PLAIN_PORTS: Final = {"tcp": 1883, "websockets": 80}
+TLS_PORTS: Final = {"tcp": 8883, "websockets": 443}
+
+
+class TlsOptions(Options):
+    """Keys of an encrypted connection. All defaults: the system's certificate authorities, host name checked."""
+
+    ca_file: str | None = None
+    """Certificate authorities to trust instead of the system's (PEM)."""
+    cert_file: str | None = None
+    """Client certificate (PEM), where the broker asks for one."""
+    key_file: str | None = None
+    """Private key of the client certificate (PEM, without a passphrase); null where it stands in cert_file."""
+    insecure: bool = False
+    """Accept any certificate and any host name: for experiments only."""
+
+    @model_validator(mode="after")
+    def _key_needs_certificate(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file")
+        return self
+
+
+class MqttOptions(PluginOptions):
+    """Keys of the MQTT sink."""
+
+    type: Literal["mqtt"] = "mqtt"
+    """Publish events and states to an MQTT broker."""
+    host: str = Field(default="localhost", min_length=1)
+    """Name or address of the broker."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Port; null means 1883, with tls 8883, over websockets 80 or 443."""
+    transport: Transport = "tcp"
+    """tcp or websockets."""
+    path: str = Field(default="/mqtt", pattern="^/")
+    """Path of the websocket."""
+    tls: TlsOptions | None = None
+    """Encrypt the connection: {} for the system's certificate authorities, null for none."""
+    username: str | None = None
+    """User name, where the broker wants one."""
+    password: SecretStr | None = None
+    """Password: write !secret or ${NAME} here rather than the password itself."""
+    password_file: str | None = None
+    """File whose first line is the password."""
+    password_credential: str | None = Field(default=None, pattern=r"^[^/.][^/]*$")
+    """Name of the systemd credential (LoadCredential=) that holds the password."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """MQTT version; auto is 5, and 3.1.1 where the broker refuses that."""
+    client_id: str | None = Field(default=None, min_length=1)
+    """Client identifier; null means ser-agent-<site>. Two clients with the same one throw each other out."""
+    keepalive_s: int = Field(default=30, ge=1, le=65535)
+    """Seconds of silence after which both sides check that the other is alive."""
+    base_topic: str = "ser-agent"
+    """First part of every topic: <base_topic>/<site>/event and so on."""
+    outbox: int = Field(default=1000, ge=1)
+    """Events kept while the broker is away; when full, the oldest are dropped and counted."""
+    hold_seconds: float = Field(default=30.0, ge=0.0)
+    """The state of emotion falls back to none this long after the last event and the last speech."""
+    retry_max_s: float = Field(default=60.0, gt=0.0)
+    """Longest wait between two attempts to connect; waits start under 1 s and are random."""
+
+    @field_validator("base_topic")
+    @classmethod
+    def _is_a_topic(cls, topic: str) -> str:
+        if not topic or topic[0] in "/$" or topic[-1] == "/" or set(topic) & set("+#\0"):
+            raise ValueError("a topic has no + or #, no / at either end and no $ at its beginning")
+        return topic
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        keys = ("password", "password_file", "password_credential")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {', '.join(given)}, not several")
+        if given and self.username is None:
+            raise ValueError(f"{given[0]} needs username")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A broker, and all that it takes to connect to it.
+
+    Attributes:
+        host: name or address.
+        port: TCP port.
+        transport: tcp or websockets.
+        path: path of the websocket.
+        keepalive_s: MQTT's keep-alive, seconds.
+        client_id: MQTT's client identifier.
+        username: user name, if any.
+        password: password, if any; never shown.
+        tls: context of the encryption, if any.
+    """
+
+    host: str
+    port: int
+    transport: Transport
+    path: str
+    keepalive_s: int
+    client_id: str
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: ssl.SSLContext | None = field(repr=False)
+
+
+def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
+    """Read secrets and certificates and fill in what depends on other keys.
+
+    Raises:
+        SinkError: a file is missing or useless; the message names it and its key.
+    """
+    port = options.port or (PLAIN_PORTS if options.tls is None else TLS_PORTS)[options.transport]
+    return Endpoint(
+        host=options.host,
+        port=port,
+        transport=options.transport,
+        path=options.path,
+        keepalive_s=options.keepalive_s,
+        client_id=options.client_id or f"ser-agent-{context.site}",
+        username=options.username,
+        password=_password(options, context.base_dir),
+        tls=None if options.tls is None else _tls_context(options.tls, context.base_dir),
+    )
+
+
+def _password(options: MqttOptions, base_dir: Path) -> str | None:
+    if options.password is not None:
+        return options.password.get_secret_value()
+    if options.password_file is not None:
+        return _read_password(_existing(options.password_file, base_dir, "password_file"), "password_file")
+    if options.password_credential is not None:
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            msg = (
+                f"password_credential: there is no systemd credential {options.password_credential!r}, as "
+                "CREDENTIALS_DIRECTORY is not set: does the unit have LoadCredential=?"
+            )
+            raise SinkError(msg)
+        path = _existing(options.password_credential, Path(folder), "password_credential")
+        return _read_password(path, "password_credential")
+    return None
+
+
+def _read_password(path: Path, key: str) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SinkError(f"{key}: {path} cannot be read: {reason}") from error
+    if not lines or not lines[0]:
+        raise SinkError(f"{key}: {path} has no password in its first line")
+    return lines[0]
+
+
+def _existing(name: str, base_dir: Path, key: str) -> Path:
+    path = base_dir / Path(name).expanduser()
+    if not path.is_file():
+        raise SinkError(f"{key}: there is no file {path}")
+    return path
+
+
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself when its handshake fails, which the MQTT library leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _tls_context(options: TlsOptions, base_dir: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _ClosingSocket
+    if options.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.ca_file is None:
+        context.load_default_certs()
+    else:
+        ca_file = _existing(options.ca_file, base_dir, "tls.ca_file")
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            raise SinkError(f"tls.ca_file: {ca_file} holds no usable certificate: {_reason(error)}") from error
+    if options.cert_file is not None:
+        _load_client_certificate(context, options.cert_file, options.key_file, base_dir)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, cert: str, key: str | None, base_dir: Path) -> None:
+    cert_file = _existing(cert, base_dir, "tls.cert_file")
+    key_file = None if key is None else _existing(key, base_dir, "tls.key_file")
+    try:
+        # The password is a callback that gives an empty one: OpenSSL would else ask for it on the terminal.
+        context.load_cert_chain(cert_file, key_file, password=lambda: b"")
+    except OSError as error:
+        files = cert_file if key_file is None else f"{cert_file} with tls.key_file {key_file}"
+        msg = f"tls.cert_file: {files} cannot be used (a passphrase is not supported): {_reason(error)}"
+        raise SinkError(msg) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return error.strerror or str(error)

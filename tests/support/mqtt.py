@@ -1,0 +1,210 @@
+"""A real mosquitto, and a client that notes down all that it hears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ser_agent.ports import PluginContext
+from ser_agent.sinks.mqtt import MqttSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE_S = 20.0
+POLL_S = 0.01
+
+
+def wait_until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Poll until a condition holds; fail with ``what`` when it does not in time."""
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {patience_s:.0f} s in vain: {what}"
+        time.sleep(POLL_S)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Mosquitto:
+    """The broker's process: can be stopped, started again on the same port, killed and suspended."""
+
+    def __init__(self, program: str, folder: Path, settings: str = "", *, anonymous: bool = True) -> None:
+        """Prepare; ``settings`` are lines of mosquitto.conf that belong to the only listener."""
+        self.port = free_port()
+        self._program = program
+        self._config = folder / f"mosquitto-{self.port}.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config.write_text(
+            f"persistence true\npersistence_location {folder}/\npersistence_file {self.port}.db\n"
+            f"user root\nmax_queued_messages 100000\nlog_dest file {folder}/mosquitto-{self.port}.log\n"
+            f"listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n{settings}\n"
+        )
+
+    def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        self._process = subprocess.Popen([self._program, "-c", str(self._config)], stderr=subprocess.DEVNULL)
+        wait_until(self._answers, "mosquitto starts")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"mosquitto did not start with {self._config}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
+            return True
+        return False
+
+    def stop(self) -> None:
+        """End it; it saves sessions and retained messages."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+    def suspend(self) -> None:
+        """Make it hang: connections stay, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a suspension."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message as it arrived, with the flags it was published with."""
+
+    topic: str
+    payload: str
+    qos: int
+    retain: bool
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The payload as JSON."""
+        fields: dict[str, object] = json.loads(self.payload)
+        return fields
+
+
+class Listener:
+    """Subscribes to everything, under a session that outlives the broker's restart, and notes what it hears."""
+
+    def __init__(self, port: int, *, v5: bool = True, topic: str = "#", name: str = "listener") -> None:
+        """Connect to the broker on that port and subscribe."""
+        self.heard: list[Heard] = []
+        self._topic = topic
+        self._v5 = v5
+        self._subscribed = threading.Event()
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"{name}-{port}",
+            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if v5 else True,
+        )
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda *_: self._subscribe()
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._note
+        if v5:
+            properties = Properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = 600
+            self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+        else:
+            self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._subscribed.wait(PATIENCE_S), "the listener could not subscribe"
+
+    def _subscribe(self) -> None:
+        if self._v5:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            self._client.subscribe(self._topic, options=options)
+        else:
+            self._client.subscribe(self._topic, qos=1)
+
+    def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self.heard.append(Heard(message.topic, message.payload.decode(), message.qos, message.retain))
+
+    def on(self, topic: str) -> list[Heard]:
+        """What was heard on topics that end like this, in order."""
+        return [heard for heard in self.heard if heard.topic.endswith(topic)]
+
+    def payloads(self, topic: str) -> list[str]:
+        """The payloads heard on topics that end like this, in order."""
+        return [heard.payload for heard in self.on(topic)]
+
+    def last(self, topic: str) -> str | None:
+        """The latest payload on topics that end like this."""
+        payloads = self.payloads(topic)
+        return payloads[-1] if payloads else None
+
+    def event_ids(self) -> list[str]:
+        """The ids of the events heard, in order, each once."""
+        return list(dict.fromkeys(str(heard.fields["id"]) for heard in self.on("/event")))
+
+    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """Publish something, as another program could."""
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def retained(port: int, topic: str = "#") -> dict[str, Heard]:
+    """All that the broker keeps, by topic."""
+    with Listener(port, topic=topic, name="newcomer") as newcomer:
+        newcomer.say("end/of/retained", "")  # arrives behind all retained messages
+        wait_until(lambda: newcomer.on("end/of/retained"), "the retained messages come")
+        return {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
+
+
+def make_sink(port: int, folder: Path, *, site: str = "test", **keys: object) -> MqttSink:
+    """A sink for the broker on that port that reconnects without much delay; ``keys`` as in the YAML."""
+    merged = {"host": "127.0.0.1", "port": port, "retry_max_s": 0.2, **keys}
+    options = MqttSink.Options.model_validate_json(json.dumps(merged))
+    return MqttSink(options, PluginContext(site=site, base_dir=folder))
+
+
+@contextlib.contextmanager
+def opened(sink: MqttSink) -> Iterator[MqttSink]:
+    """A sink from opening to closing."""
+    sink.open()
+    try:
+        yield sink
+    finally:
+        sink.close()

@@ -1,0 +1,128 @@
+"""The model: how it is made from the pretrained encoder, its loss, and how to get answers from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoConfig, Wav2Vec2ForSequenceClassification
+
+from training.corpora import LABELS
+from training.sound import collate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from training.cache import Floats
+
+_START_MIX = (0.0, 0.0, 1.0, 3.0, 2.0)
+
+
+def new_model(start: Path) -> Wav2Vec2ForSequenceClassification:
+    """Make a classifier with a new head on a pretrained encoder.
+
+    The head's projection is as wide as the encoder's states, so that it can standardise them. The sum of layers
+    starts out from the upper ones.
+
+    Args:
+        start: folder of a ``Wav2Vec2Model`` checkpoint.
+    """
+    config = AutoConfig.from_pretrained(start)
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: index for index, label in enumerate(LABELS)}
+    config.use_weighted_layer_sum = True
+    config.classifier_proj_size = config.hidden_size
+    model = Wav2Vec2ForSequenceClassification.from_pretrained(start, config=config, dtype=torch.float32)
+    with torch.no_grad():
+        model.layer_weights.copy_(torch.tensor(_START_MIX))
+        nn.init.zeros_(model.classifier.weight)
+        nn.init.zeros_(model.classifier.bias)
+    return model
+
+
+def load_model(folder: Path) -> Wav2Vec2ForSequenceClassification:
+    """Load a checkpoint in single precision.
+
+    Raises:
+        ValueError: weights are missing from it or superfluous in it.
+    """
+    model, report = Wav2Vec2ForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    if wrong := {name: keys for name, keys in report.items() if keys}:
+        raise ValueError(f"{folder}: the checkpoint does not fit: {wrong}")
+    model.eval()
+    return model
+
+
+def head_parameters(model: Wav2Vec2ForSequenceClassification) -> Iterator[nn.Parameter]:
+    """Give what is not the encoder: the layers' weights, the projection and the classifier."""
+    yield model.layer_weights
+    yield from model.projector.parameters()
+    yield from model.classifier.parameters()
+
+
+def keep_in_single_precision(module: nn.Module) -> None:
+    """Exempt a module from automatic mixed precision."""
+    inner = module.forward
+
+    def forward(*inputs: torch.Tensor) -> Any:  # noqa: ANN401
+        with torch.autocast("cpu", enabled=False):
+            return inner(*(value.float() for value in inputs))
+
+    module.forward = forward
+
+
+def ready_for_bfloat16(model: Wav2Vec2ForSequenceClassification) -> None:
+    """Let what carries the positions' constant of 16 out of bfloat16, whose steps there are 0.06 wide."""
+    keep_in_single_precision(model.wav2vec2.feature_projection)
+    keep_in_single_precision(model.wav2vec2.encoder.pos_conv_embed)
+
+
+def masked_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, allowed: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Cross entropy among the labels that each clip's corpus has.
+
+    Args:
+        logits: float, shape ``(batch, labels)``.
+        labels: int64, shape ``(batch,)``, each an allowed one.
+        allowed: bool, shape ``(batch, labels)``.
+        smoothing: share of the target that is spread evenly over the allowed labels.
+
+    Returns:
+        The mean, a scalar; no gradient reaches logits that are not allowed.
+    """
+    surprisal = -logits.float().masked_fill(~allowed, -torch.inf).log_softmax(dim=-1).masked_fill(~allowed, 0.0)
+    hard = surprisal.gather(1, labels[:, None]).squeeze(1)
+    even = surprisal.sum(dim=-1) / allowed.sum(dim=-1)
+    return ((1.0 - smoothing) * hard + smoothing * even).mean()
+
+
+def predict_logits(
+    model: Wav2Vec2ForSequenceClassification, sounds: Sequence[Floats], batch_size: int = 16
+) -> NDArray[np.float64]:
+    """Classify sounds, those of like length together.
+
+    Args:
+        model: is put in evaluation mode.
+        sounds: float32, shape ``(n_i,)`` each.
+        batch_size: how many at once.
+
+    Returns:
+        Logits, shape ``(sounds, labels)``, in the order of the sounds.
+    """
+    model.eval()
+    order = sorted(range(len(sounds)), key=lambda index: len(sounds[index]))
+    logits = np.zeros((len(sounds), len(LABELS)))
+    with torch.inference_mode():
+        for first in range(0, len(order), batch_size):
+            chosen = order[first : first + batch_size]
+            values, mask = collate([sounds[index] for index in chosen])
+            logits[chosen] = model(values, attention_mask=mask).logits.float().numpy()
+    return logits
