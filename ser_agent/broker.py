@@ -107,7 +107,7 @@ def _tidy_broker() -> Any:  # noqa: ANN401 - the class of an optional package
     """The broker's class, made to close every connection, also those that never said a word."""
     from amqtt.broker import Broker  # noqa: PLC0415 - an extra
 
-    class TidyBroker(Broker):  # type: ignore[misc, unused-ignore] - untyped where amqtt is not installed
+    class TidyBroker(Broker):  # type: ignore[misc]  # untyped to mypy: an extra
         async def stream_connected(
             self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
         ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ser_agent.audio import Utterance
 from ser_agent.errors import SourceError, SourceLost
-from ser_agent.messages import MicrophoneState, SpeechState
+from ser_agent.messages import Availability, MicrophoneState, SpeechState
 from ser_agent.pipeline.stage import POLL_S, FirstFrame, Stage, Surroundings
 from ser_agent.segmenter import Discarded, SpeechEnded, SpeechStarted
 
@@ -62,6 +62,7 @@ class ListenStage(Stage):
                 self._reopen()
         finally:
             self._source.close()
+            self._say_disconnected()
             self._downstream.close()
 
     def _listen(self) -> bool:
@@ -91,18 +92,23 @@ class ListenStage(Stage):
     def _connect(self, frame: AudioFrame) -> None:
         self._connected = True
         self._expected_offset = frame.offset
-        self._publisher.publish(MicrophoneState(connected=True))
         if self._ever_heard:
             log.info("sound arrives again")
-            return
-        self._ever_heard = True
-        self._occurrences.put(FirstFrame())
+        else:
+            self._ever_heard = True
+            self._publisher.publish(Availability(online=True))
+            self._occurrences.put(FirstFrame())
+        self._publisher.publish(MicrophoneState(connected=True))
 
     def _disconnect(self, lost: SourceLost) -> None:
         log.warning("source lost: %s", lost)
         self._handle(self._endpointer.finish("source_lost"))
-        self._connected = False
-        self._publisher.publish(MicrophoneState(connected=False))
+        self._say_disconnected()
+
+    def _say_disconnected(self) -> None:
+        if self._connected:
+            self._connected = False
+            self._publisher.publish(MicrophoneState(connected=False))
 
     def _reopen(self) -> None:
         """Open the source again, however long it takes: exponential back-off with full jitter."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -69,6 +71,15 @@ def test_it_stops_without_leaving_anything_and_starts_again(embedded: EmbeddedBr
     assert "mqtt-broker" not in {thread.name for thread in threading.enumerate()}
     embedded.start()
     assert make_sink(embedded.port, tmp_path).probe(5.0)
+
+
+def test_it_bears_with_connections_that_never_say_a_word(embedded: EmbeddedBroker, tmp_path: Path) -> None:
+    with socket.create_connection(("127.0.0.1", embedded.port)):
+        pass
+    with socket.create_connection(("127.0.0.1", embedded.port)):
+        assert make_sink(embedded.port, tmp_path).probe(5.0)
+        embedded.stop()
+    gc.collect()  # what was left open would warn here, and warnings are errors
 
 
 def test_a_port_that_is_taken_is_named(embedded: EmbeddedBroker) -> None:

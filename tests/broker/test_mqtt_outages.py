@@ -116,9 +116,9 @@ def test_an_absent_broker_is_told_of_once_and_holds_nobody(
         sink.flush(0.01)
     assert sink.lost() == 1, "what is left at the end counts as lost"
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    reason = "connection refused: is a broker running there?; trying again until it works"
     assert warnings == [
-        f"MQTT broker 127.0.0.1:{unused_port}: connection refused: is a broker running there?; "
-        "trying again until it works",
+        f"MQTT broker 127.0.0.1:{unused_port}: {reason}",
         "1 events could not be delivered to the MQTT broker before the end",
     ]
 
@@ -130,9 +130,7 @@ def attempts(sink: MqttSink) -> int:
 
 def test_a_broker_that_accepts_and_never_answers_is_named(broker: Mosquitto, tmp_path: Path) -> None:
     broker.suspend()
-    with pytest.raises(
-        SinkError, match=rf"127\.0\.0\.1:{broker.port}: it accepts connections but does not answer"
-    ):
+    with pytest.raises(SinkError, match=f":{broker.port}: it accepts connections but does not answer"):
         make_sink(broker.port, tmp_path).probe(0.3)
 
 

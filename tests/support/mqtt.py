@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -134,7 +134,7 @@ class Listener:
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._note
         if v5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 600
             self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
         else:
@@ -193,7 +193,7 @@ def retained(port: int, topic: str = "#") -> dict[str, Heard]:
         return {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
 
 
-def make_sink(port: int, folder: Path, *, site: str = "test", **keys: object) -> MqttSink:
+def make_sink(port: int, folder: Path, *, site: str = "test", **keys: Any) -> MqttSink:  # noqa: ANN401 - of many kinds
     """A sink for the broker on that port that reconnects without much delay; ``keys`` as in the YAML."""
     merged = {"host": "127.0.0.1", "port": port, "retry_max_s": 0.2, **keys}
     options = MqttSink.Options.model_validate_json(json.dumps(merged))

@@ -1,0 +1,95 @@
+"""The contract with everything that listens: a change here breaks other people's automations."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from support.events import an_event, some_info, some_stats
+
+from ser_agent.sinks.mqtt_topics import Publication, Topics
+
+if TYPE_CHECKING:
+    from ser_agent.messages import EmotionEvent
+
+TOPICS = Topics("ser-agent", "kitchen")
+
+
+def test_an_event_is_schema_1_and_its_event_type() -> None:
+    assert TOPICS.event(an_event(7, site="kitchen")) == Publication(
+        "ser-agent/kitchen/event",
+        b'{"schema":1,"id":"00000000000000000000000007","agent":"kitchen","started_at":"2026-11-24T08:30:12.480Z",'
+        b'"offset_s":7.0,"duration_s":2.31,"emotion":"happy","confidence":0.87,"emotions":[{"label":"happy",'
+        b'"score":0.87},{"label":"neutral","score":0.08},{"label":"surprise","score":0.05}],"end_reason":"silence",'
+        b'"level_dbfs":-23.1,"source":"microphone","model":"embedded@1","latency_ms":141,"event_type":"happy"}',
+        qos=1,
+        retain=False,
+    )
+
+
+def test_the_state_of_emotion_tells_the_best_three() -> None:
+    assert TOPICS.emotion(an_event()) == Publication(
+        "ser-agent/kitchen/emotion",
+        b'{"emotion":"happy","confidence":0.87,"second":"neutral","second_confidence":0.08,"third":"surprise",'
+        b'"third_confidence":0.05}',
+        qos=1,
+        retain=True,
+    )
+
+
+def test_without_an_event_the_emotion_is_none() -> None:
+    assert TOPICS.emotion(None).payload == (
+        b'{"emotion":"none","confidence":null,"second":null,"second_confidence":null,"third":null,'
+        b'"third_confidence":null}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (an_event().model_copy(update={"emotions": an_event().emotions[:1]}), ["happy", None, None]),
+        (an_event().model_copy(update={"emotions": an_event().emotions * 2}), ["happy", "neutral", "surprise"]),
+        (an_event(emotion="uncertain", confidence=0.3), ["uncertain", "neutral", "surprise"]),
+    ],
+)
+def test_the_state_has_three_ranks_however_many_the_event_has(event: EmotionEvent, expected: list[str]) -> None:
+    fields = json.loads(TOPICS.emotion(event).payload)
+    assert [fields["emotion"], fields["second"], fields["third"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("publication", "expected"),
+    [
+        (TOPICS.availability(online=True), ("availability", b"online", 1, True)),
+        (TOPICS.availability(online=False), ("availability", b"offline", 1, True)),
+        (TOPICS.speech(speaking=True), ("speech", b"ON", 0, True)),
+        (TOPICS.speech(speaking=False), ("speech", b"OFF", 0, True)),
+        (TOPICS.microphone(connected=True), ("microphone", b"ON", 1, True)),
+        (TOPICS.microphone(connected=False), ("microphone", b"OFF", 1, True)),
+    ],
+)
+def test_plain_states(publication: Publication, expected: tuple[str, bytes, int, bool]) -> None:
+    name, payload, qos, retain = expected
+    assert publication == Publication(f"ser-agent/kitchen/{name}", payload, qos, retain)  # type: ignore[arg-type]
+
+
+def test_info_is_retained_and_whole() -> None:
+    publication = TOPICS.info(some_info())
+    assert (publication.topic, publication.qos, publication.retain) == ("ser-agent/kitchen/info", 1, True)
+    assert json.loads(publication.payload) == {
+        "version": "0.1.0",
+        "site": "test",
+        "model": "embedded@1",
+        "model_licence": "MIT",
+        "labels": ["angry", "happy"],
+        "languages": ["en"],
+        "schema": 1,
+        "config_digest": "0" * 64,
+    }
+
+
+def test_stats_are_not_retained() -> None:
+    publication = TOPICS.stats(some_stats())
+    assert (publication.topic, publication.qos, publication.retain) == ("ser-agent/kitchen/stats", 0, False)
+    assert json.loads(publication.payload)["dropped"] == {"too_short": 1}
