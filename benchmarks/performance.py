@@ -75,7 +75,7 @@ def measure_classifiers() -> dict[str, float]:
 def peer_pipeline() -> Callable[[Any], Any]:
     """``transformers.pipeline`` with a model of wav2vec2-base's shape."""
     torch.set_num_threads(THREADS)
-    model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(num_labels=7)).eval()
+    model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(id2label=dict(enumerate("abcdefg")))).eval()
     return pipeline("audio-classification", model=model, feature_extractor=Wav2Vec2FeatureExtractor())
 
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.vad [--sweep] [--vad NAME …]
 
-For each detector: the part of noise clips that become an utterance (all, and without those that people make), the part
-of emotional clips by ``dev`` speakers that do (all; angry and fearful), precision and recall of hops on meetings
-with known speech (gaps of up to half a second bridged in both), and microseconds a hop. Every clip is a stream of its
-own, ended by the end of the stream. Probabilities are kept in ``benchmarks/.cache``: they do not depend on
-the segmenter, so ``--sweep`` tries many durations and thresholds in little time.
+For each detector: the part of noise clips that become an utterance (all, and without those that people make), the
+part of emotional clips by ``dev`` speakers that do (all; angry and fearful), precision and recall of hops in
+meetings with known speech (gaps of up to half a second bridged in both), and microseconds a hop. Every clip is a stream of
+its own, ended by the end of the stream. Probabilities are kept in ``benchmarks/.cache``: they do not depend on the
+segmenter, so ``--sweep`` tries many durations and thresholds in little time.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def cached(name: str, paths: Sequence[Path]) -> dict[str, NDArray[np.float32]]:
         str(path.relative_to(CORPORA)): probabilities(detector, read(path))
         for path in track(paths, description=name)
     }
-    np.savez_compressed(store, **table)  # type: ignore[arg-type]
+    np.savez_compressed(store, **table)
     return table
 
 

@@ -48,6 +48,6 @@ class Notifier:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
             try:
-                notify.sendto(text.encode(), self._address)
+                notify.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
             except OSError:
-                return  # a supervisor that has gone away is no reason to stop listening
+                return  # a supervisor that has gone away, or does not read, is no reason to stop listening

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import softmax  # type: ignore[import-untyped]
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score, top_k_accuracy_score
 
 from training.corpora import CORPUS_LABELS, LABELS, allowed_labels

@@ -142,7 +142,7 @@ class _Run:
         allowed = torch.tensor([allowed_labels(clip.corpus) for clip, _ in batch])
         loss = masked_cross_entropy(logits, labels, allowed, self.settings.label_smoothing)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * pace

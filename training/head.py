@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,8 @@ def pooled_states(
         chosen = order[first : first + batch_size]
         values, mask = collate([sounds[index] for index in chosen])
         states = torch.stack(model.wav2vec2(values, mask, output_hidden_states=True).hidden_states, dim=1).float()
-        kept = model._get_feature_vector_attention_mask(states.shape[2], mask)  # noqa: SLF001 - as the head does
+        # The very function that the model's own head pools with.
+        kept = model._get_feature_vector_attention_mask(states.shape[2], cast("torch.LongTensor", mask))  # noqa: SLF001
         kept = kept[:, None, :, None].float()
         pooled[chosen] = (states * kept).sum(dim=2) / kept.sum(dim=2)
     return pooled
@@ -85,7 +86,7 @@ def fit_head(
         logits = model.classifier(model.projector(_mixed(model, pooled[chosen])))
         loss = masked_cross_entropy(logits, labels[chosen], allowed[chosen], settings.label_smoothing)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(loss.item())

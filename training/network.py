@@ -51,10 +51,11 @@ def load_model(folder: Path) -> Wav2Vec2ForSequenceClassification:
     Raises:
         ValueError: weights are missing from it or superfluous in it.
     """
-    model, report = Wav2Vec2ForSequenceClassification.from_pretrained(
+    loaded: Any = Wav2Vec2ForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, output_loading_info=True
     )
-    if wrong := {name: keys for name, keys in report.items() if keys}:
+    model: Wav2Vec2ForSequenceClassification = loaded[0]
+    if wrong := {name: keys for name, keys in loaded[1].items() if keys}:
         raise ValueError(f"{folder}: the checkpoint does not fit: {wrong}")
     model.eval()
     return model

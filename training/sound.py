@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soxr
 import torch
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
 from ser_agent.audio import SAMPLE_RATE, float_from_pcm16
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
+import transformers.utils
+from safetensors import safe_open
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    Wav2Vec2FeatureExtractor,
+)
+from transformers.utils import import_utils
 from transformers.utils import logging as transformers_logging
 
 from ser_agent.audio import SAMPLE_RATE, Samples, float_from_pcm16
-from ser_agent.classifiers.inspection import check_config, check_folder, check_weights, model_info, name_labels
+from ser_agent.classifiers.batching import batches
+from ser_agent.classifiers.folder import check_folder, weights_files
+from ser_agent.classifiers.heads import DENSE, OUT
+from ser_agent.classifiers.inspection import check_config, check_extractor, check_weights
+from ser_agent.classifiers.naming import model_info, name_labels
 from ser_agent.errors import ClassificationError, ModelError
 
 if TYPE_CHECKING:
@@ -26,17 +39,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_THREADS = 2
 WARM_UP_S = 1.0
 SHORTEST_SAMPLES = SAMPLE_RATE // 10
-"""Shorter input is filled up with silence: convolutional front ends need some 25 ms at least."""
+"""Shorter sounds are filled up with silence; the usual front ends need 25 ms, some models a few frames of it."""
+
+warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask", category=UserWarning)
+"""WavLM's own doing, and harmless; it would be written into the terminal's list of events."""
+
+_PADDING_UNHEARD = {"wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat"}
+"""Models that hide all padding where they get a mask. In others, such as data2vec-audio, it leaks through
+convolutions between the layers."""
 
 
 class Checkpoint:
-    """A loaded model with its feature extractor and its labels' names."""
+    """A loaded model with its feature extractor and its labels' names.
+
+    Attributes:
+        info: what it says of itself.
+    """
 
     def __init__(self, name: str, where: Path | str, options: Wav2Vec2Options) -> None:
-        """Load a checkpoint and warm it up.
+        """Load a checkpoint and warm it up. The network is touched only for a hub id that may be downloaded.
 
         Args:
             name: how messages call it.
@@ -46,135 +69,222 @@ class Checkpoint:
         Raises:
             ModelError: it cannot be had, or would silently give wrong answers.
         """
-        threads = options.threads or min(DEFAULT_THREADS, os.cpu_count() or 1)
-        torch.set_num_threads(threads)
-        if isinstance(where, Path):
-            check_folder(name, where)
-        with _plainly(name, options), _quiet():
-            config, self._model, self._extractor = self._read(name, where, options)
-        self._device = _device(options.device)
-        self._half = self._device.type == "cuda"
-        self._model.to(self._device, torch.float16 if self._half else torch.float32).eval()
+        torch.set_num_threads(options.threads or default_threads())
+        folder, revision = _located(where, options)
+        check_folder(name, folder)
+        with _plainly(name):
+            config, self._extractor, self._model = _read(name, folder)
+            self._device = _device(name, options.device)
+            self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+            self._model.to(self._device, self._dtype).eval()
         self._names = name_labels(name, config.id2label, options.labels, keep=options.keep_labels)
-        self._masks = bool(getattr(self._extractor, "return_attention_mask", False))
+        self._raw = isinstance(self._extractor, Wav2Vec2FeatureExtractor)
         self._input = self._extractor.model_input_names[0]
+        asks_for_mask = bool(getattr(self._extractor, "return_attention_mask", False))
+        self._masks = asks_for_mask and getattr(config, "feat_extract_norm", None) != "group"
+        self._longest = _longest_samples(self._extractor)
+        self._shortest = max(SHORTEST_SAMPLES, _receptive_field(config))
+        self._may_pad = self._longest is not None or (self._masks and config.model_type in _PADDING_UNHEARD)
         self._max_batch = options.max_batch
-        self.info = model_info(name, config, tuple(dict.fromkeys(self._names)), options.revision)
-        self.classify([np.zeros(round(WARM_UP_S * SAMPLE_RATE), dtype=np.int16)])
-
-    @staticmethod
-    def _read(name: str, where: Path | str, options: Wav2Vec2Options) -> tuple[Any, Any, Any]:
-        common = {
-            "revision": options.revision,
-            "local_files_only": isinstance(where, Path) or not options.allow_download,
-            "trust_remote_code": False,
-        }
-        config = AutoConfig.from_pretrained(where, **common)
-        check_config(name, config)
-        extractor = AutoFeatureExtractor.from_pretrained(where, **common)
-        rate = getattr(extractor, "sampling_rate", None)
-        if rate != SAMPLE_RATE:
-            raise ModelError(
-                f"model {name}: was trained on sound of {rate} Hz, and the agent hears at {SAMPLE_RATE} Hz"
-            )
-        model, report = AutoModelForAudioClassification.from_pretrained(
-            where,
-            **common,
-            config=config,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-        check_weights(name, report)
-        return config, model, extractor
+        self._name = name
+        self.info = model_info(name, config, self._names, revision)
+        self._warm_up()
 
     def classify(self, sounds: Sequence[Samples]) -> list[Mapping[str, float]]:
         """Give each sound a distribution over the labels' names; its neighbours make no difference.
 
         Args:
-            sounds: int16 mono 16 kHz, shape ``(n_i,)`` each.
+            sounds: int16 mono 16 kHz, shape ``(n_i,)`` each; any n_i, though of a sound longer than the model's
+                window (30 s for a Whisper) only the start is heard.
 
         Raises:
-            ClassificationError: the model computes no numbers, or has no memory for it.
+            ClassificationError: the model computes no numbers, or there is no memory for it.
         """
+        prepared = [self._prepared(sound) for sound in sounds]
         answers: list[Mapping[str, float]] = [{}] * len(sounds)
-        for indices in self._batches([len(sound) for sound in sounds]):
-            probabilities = self._probabilities([_prepared(sounds[index]) for index in indices])
+        for indices in batches([len(sound) for sound in prepared], self._max_batch, may_pad=self._may_pad):
+            probabilities = self._probabilities([prepared[index] for index in indices])
             for index, row in zip(indices, probabilities, strict=True):
                 answers[index] = self._named(row)
         return answers
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Sounds of like length together; alone where the model gets no mask: padding would be heard."""
-        size = self._max_batch if self._masks else 1
-        order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+    def close(self) -> None:
+        """Let the model go, and its memory on the GPU."""
+        self._model = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _warm_up(self) -> None:
+        """Do once what the first call is slow at, and see that numbers come out."""
+        noise = np.random.default_rng(0).normal(0.0, 300.0, round(WARM_UP_S * SAMPLE_RATE)).astype(np.int16)
+        try:
+            self.classify([noise])
+        except ClassificationError as error:
+            raise ModelError(f"model {self._name}: a trial with one second of noise failed: {error}") from error
+
+    def _prepared(self, samples: Samples) -> NDArray[np.float32]:
+        if self._longest is not None and len(samples) > self._longest:
+            log.warning("model %s hears only the first %.0f s", self._name, self._longest / SAMPLE_RATE)
+        return np.pad(float_from_pcm16(samples), (0, max(0, self._shortest - len(samples))))
 
     def _probabilities(self, sounds: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-        inputs = self._extractor(sounds, sampling_rate=SAMPLE_RATE, padding=True, return_tensors="pt")
-        arguments = {key: value.to(self._device) for key, value in inputs.items() if key != "attention_mask"}
-        if self._half:
-            arguments[self._input] = arguments[self._input].half()
-        if self._masks:
-            arguments["attention_mask"] = inputs["attention_mask"].to(self._device)
+        """Probabilities of the model's outputs, shape ``(sounds, outputs)``."""
+        padding = {"padding": True} if self._raw else {}  # the others pad by themselves, as their model needs it
         try:
+            inputs = self._extractor(sounds, sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding)
+            arguments = {self._input: inputs[self._input].to(self._device, self._dtype)}
+            if self._masks:
+                arguments["attention_mask"] = inputs["attention_mask"].to(self._device)
             with torch.inference_mode():
-                logits = self._model(**arguments).logits.float()
+                logits = self._model(**arguments).logits.cpu().double()
         except torch.OutOfMemoryError as error:
-            raise ClassificationError("the GPU has no memory left") from error
-        probabilities = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+            torch.cuda.empty_cache()
+            raise ClassificationError(
+                f"no memory left on {self._device} for {len(sounds)} utterances at a time: lower "
+                "`classifier: {max_batch: …}` or take `device: cpu`"
+            ) from error
+        except (RuntimeError, MemoryError) as error:
+            raise ClassificationError(f"the model failed: {_first_line(error)}") from error
+        probabilities = torch.softmax(logits, dim=-1).numpy()
         if not np.isfinite(probabilities).all():
-            raise ClassificationError("the model's answer holds values that are no numbers")
+            raise ClassificationError("the model's answer is not a number")
         return np.asarray(probabilities)
 
     def _named(self, row: NDArray[np.float64]) -> Mapping[str, float]:
-        """Labels that have the same name are summed."""
+        """Outputs that have the same name are summed."""
         distribution: dict[str, float] = {}
         for name, value in zip(self._names, row, strict=True):
             distribution[name] = distribution.get(name, 0.0) + float(value)
         return distribution
 
 
-def _prepared(samples: Samples) -> NDArray[np.float32]:
-    missing = max(0, SHORTEST_SAMPLES - len(samples))
-    return np.pad(float_from_pcm16(samples), (0, missing))
+def default_threads() -> int:
+    """Half of the cores that this process may use, at most two: the rest of the home has work, too."""
+    return max(1, min(2, len(os.sched_getaffinity(0)) // 2))
 
 
-def _device(wanted: str) -> torch.device:
+def _located(where: Path | str, options: Wav2Vec2Options) -> tuple[Path, str | None]:
+    """The checkpoint's folder and its revision."""
+    if isinstance(where, Path):
+        return where, options.revision
+    from ser_agent.classifiers.hub import fetch  # noqa: PLC0415 - a folder needs no hub
+
+    folder = fetch(where, options.revision, allow_download=options.allow_download)
+    return folder, options.revision or folder.name[:8]
+
+
+def _read(name: str, folder: Path) -> tuple[Any, Any, Any]:
+    """Configuration, feature extractor and model, checked."""
+    local = {"local_files_only": True, "trust_remote_code": False}
+    with _quiet(), _lean():
+        config = AutoConfig.from_pretrained(folder, **local)
+        check_config(name, config)
+        extractor = AutoFeatureExtractor.from_pretrained(folder, **local)
+        check_extractor(name, extractor)
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            folder,
+            **local,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are reported as what is missing is
+        )
+    if check_weights(name, config, report, model.base_model_prefix):
+        _put_head(name, folder, model)
+    return config, extractor, model
+
+
+def _put_head(name: str, folder: Path, model: Any) -> None:  # noqa: ANN401
+    """Give a model the head of ``ser_agent.classifiers.heads`` instead of the stock one, which pools alike."""
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weights_files(name, folder):
+        with safe_open(path, framework="pt") as file:
+            tensors |= {key: file.get_tensor(key) for key in file.keys() if key.startswith((DENSE, OUT))}  # noqa: SIM118
+    width, labels = model.config.hidden_size, model.config.num_labels
+    dense, out = torch.nn.Linear(width, width), torch.nn.Linear(width, labels)
+    for layer, prefix in ((dense, DENSE), (out, OUT)):
+        layer.load_state_dict({part: tensors[f"{prefix}.{part}"] for part in ("weight", "bias")})
+    model.projector = torch.nn.Identity()
+    model.classifier = torch.nn.Sequential(dense, torch.nn.Tanh(), out)
+    log.info("model %s: its head is one of its author's class, and was rebuilt", name)
+
+
+def _device(name: str, wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"device {wanted}: torch sees {torch.cuda.device_count()} GPUs here")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ModelError(
+            f"model {name}: no device {wanted} for it: torch finds {count} GPUs here; take `device: auto`"
+        )
     return device
+
+
+def _receptive_field(config: Any) -> int:  # noqa: ANN401
+    """Samples that the convolutions need for one frame."""
+    samples = 1
+    kernels, strides = getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ())
+    for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
+        samples = (samples - 1) * int(stride) + int(kernel)
+    return samples
+
+
+def _longest_samples(extractor: Any) -> int | None:  # noqa: ANN401
+    """The window that an extractor cuts or pads every sound to; None where it has none."""
+    samples = getattr(extractor, "n_samples", None)  # Whisper
+    frames = getattr(extractor, "max_length", None)  # the spectrogram transformer: frames of 10 ms
+    if samples is None and frames is not None:
+        samples = frames * SAMPLE_RATE // 100
+    return int(samples) if samples is not None else None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and no reports: what matters of them is checked and told in our own words."""
+    """No progress bars, reports and warnings: what matters of them is checked and told in our own words."""
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity(logging.CRITICAL)
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL + 1)
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 @contextmanager
-def _plainly(name: str, options: Wav2Vec2Options) -> Iterator[None]:
-    """Turn the libraries' many ways of failing into one message."""
+def _lean() -> Iterator[None]:
+    """Keep transformers from importing scipy and scikit-learn, which only other tasks need: 0.4 s of CPU."""
+    kept = [
+        (module, question, getattr(module, question))
+        for module in (transformers.utils, import_utils)
+        for question in ("is_scipy_available", "is_sklearn_available")
+        if hasattr(module, question)
+    ]
+    for module, question, _ in kept:
+        setattr(module, question, lambda: False)
+    try:
+        yield
+    finally:
+        for module, question, answer in kept:
+            setattr(module, question, answer)
+
+
+@contextmanager
+def _plainly(name: str) -> Iterator[None]:
+    """Turn the libraries' many ways of failing on a broken checkpoint into one message."""
     try:
         yield
     except ModelError:
         raise
-    except Exception as error:  # the libraries raise whatever they like on a broken checkpoint
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if "safetensors" in reason and "does not appear to have" in reason:
-            reason = "it has no weights in safetensors (pickled ones are refused, since loading them runs code)"
-        hint = "" if options.allow_download else "; nothing is downloaded unless `allow_download: true` says so"
-        if "/" not in name:
-            hint = ""
-        raise ModelError(f"model {name}: cannot be loaded: {reason}{hint}") from error
+    except Exception as error:
+        raise ModelError(f"model {name}: it cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -2,137 +2,104 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from ser_agent.audio import SAMPLE_RATE
+from ser_agent.classifiers.heads import head_of_soxan
 from ser_agent.errors import ModelError
-from ser_agent.labels import Emotion, canonical_label
-from ser_agent.ports import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
-DIMENSIONS = {"arousal", "dominance", "valence"}
-FOREIGN = {
-    "hyperparams.yaml": "SpeechBrain",
-    "model.pt": "FunASR or fairseq",
-    "configuration.json": "ModelScope",
-}
-MAX_WEIGHTS_BYTES = 8 * 2**30
-_BARE_LABEL = re.compile(r"^LABEL_\d+$")
-_CUSTOM_HEADS = ("classifier.dense.", "classifier.output.", "classifier.out_proj.")
-
-
-def check_folder(name: str, folder: Path) -> None:
-    """Raise ``ModelError`` where a folder holds no checkpoint that can be loaded."""
-    if not folder.is_dir():
-        raise ModelError(f"model {name}: {folder} is no folder")
-    if not (folder / "config.json").is_file():
-        for file, framework in FOREIGN.items():
-            if (folder / file).exists():
-                raise ModelError(
-                    f"model {name}: {folder} is a checkpoint of {framework}, which is another framework: "
-                    "a Hugging Face audio-classification checkpoint is needed"
-                )
-        raise ModelError(f"model {name}: {folder} has no config.json: it is no Hugging Face checkpoint")
-    try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"model {name}: {folder / 'config.json'} is not JSON: {error}") from error
-    weights = list(folder.glob("*.safetensors"))
-    if not weights:
-        pickled = [file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"))]
-        found = (
-            f" only pickled ones ({', '.join(pickled)}), whose loading runs code" if pickled else " none at all"
-        )
-        raise ModelError(f"model {name}: {folder} has no weights in safetensors,{found}")
-    if sum(file.stat().st_size for file in weights) > MAX_WEIGHTS_BYTES:
-        raise ModelError(f"model {name}: its weights are larger than {MAX_WEIGHTS_BYTES >> 30} GiB")
-    if not (folder / "preprocessor_config.json").is_file():
-        raise ModelError(
-            f"model {name}: {folder} has no preprocessor_config.json, so how it wants sound is unknown"
-        )
+_DIMENSIONS = {"arousal", "dominance", "valence", "activation"}
+_CUSTOM_HEAD = ("classifier.dense.", "classifier.output.", "classifier.out_proj.", "classifier.out.")
+_HARMLESS = "masked_spec_embed"
+"""Used in training alone: it may be missing, or be there without use."""
 
 
 def check_config(name: str, config: Any) -> None:  # noqa: ANN401 - a transformers configuration
-    """Raise ``ModelError`` where a model does not classify."""
-    labels = {str(label).lower() for label in (config.id2label or {}).values()}
-    if config.problem_type == "regression" or labels & DIMENSIONS or len(labels) < 2:
+    """Refuse what does not choose one of several classes.
+
+    Raises:
+        ModelError: the head is one of regression, or its labels do not exclude one another.
+    """
+    labels = [str(label) for label in (config.id2label or {}).values()]
+    listed = ", ".join(labels) or "nothing"
+    problem = config.problem_type
+    regression = problem == "regression" or {label.lower() for label in labels} & _DIMENSIONS
+    if regression or len(labels) == 1:
         raise ModelError(
-            f"model {name}: its head gives {', '.join(sorted(labels)) or 'nothing'} by regression, not classes: "
-            "its values are no probabilities"
+            f"model {name}: its head is one of regression (it gives {listed}), so its values are no probabilities "
+            "of emotions: take a checkpoint with a classification head"
+        )
+    if problem == "multi_label_classification":
+        raise ModelError(
+            f"model {name}: its labels ({listed}) do not exclude one another (multi_label_classification), so "
+            "there is no distribution over them: take a checkpoint with single labels"
         )
 
 
-def check_weights(name: str, report: Mapping[str, Iterable[Any]]) -> None:
-    """Raise ``ModelError`` where weights were not in the checkpoint and are now random.
+def check_extractor(name: str, extractor: Any) -> None:  # noqa: ANN401 - a transformers feature extractor
+    """Refuse a model that was trained on another sampling rate.
+
+    Raises:
+        ModelError: the rate is not 16 kHz, or the checkpoint tells none.
+    """
+    rate = getattr(extractor, "sampling_rate", None)
+    if rate != SAMPLE_RATE:
+        found = f"wants sound of {rate} Hz" if rate else "does not say which sampling rate it wants"
+        raise ModelError(
+            f"model {name}: it {found}, and the agent hears at {SAMPLE_RATE} Hz: take a model for {SAMPLE_RATE} Hz"
+        )
+
+
+def check_weights(name: str, config: Any, report: Mapping[str, Iterable[Any]], encoder: str) -> bool:  # noqa: ANN401
+    """Refuse a model that is partly random because weights were missing, had another shape, or had no place.
 
     Args:
         name: how messages call the model.
-        report: the loading report of transformers (``output_loading_info=True``).
+        config: the configuration of transformers.
+        report: of transformers' loading (``output_loading_info=True``).
+        encoder: the encoder's name, with which its weights' names start.
+
+    Returns:
+        Whether the head is the one of ``ser_agent.classifiers.heads`` and must be put in the stock one's place.
+
+    Raises:
+        ModelError: something is random; the message names it.
     """
-    missing = sorted(map(str, report.get("missing_keys", ())))
-    unexpected = sorted(map(str, report.get("unexpected_keys", ())))
-    mismatched = sorted(
-        str(key[0] if isinstance(key, tuple) else key) for key in report.get("mismatched_keys", ())
-    )
-    custom = [key for key in unexpected if key.startswith(_CUSTOM_HEADS)]
-    if missing and custom:
+    missing = _keys(report, "missing_keys")
+    mismatched = _keys(report, "mismatched_keys")
+    unexpected = _keys(report, "unexpected_keys")
+    lost = [key for key in unexpected if key.startswith(f"{encoder}.")]
+    head = [key for key in unexpected if key.startswith(_CUSTOM_HEAD)]
+    if not mismatched and not lost and head_of_soxan(config, missing, unexpected):
+        return True
+    if missing and head:
         raise ModelError(
-            f"model {name}: its head ({', '.join(custom)}) belongs to a class of its author's: loaded without "
-            "that, the head would be random. Convert it to the standard class, or take another checkpoint"
+            f"model {name}: its head ({', '.join(head)}) belongs to a class of its author's, which the checkpoint "
+            "does not fully describe; loaded without that class the head would be random, and guessed at it would "
+            "be wrong. Take another checkpoint, or convert this one with its author's code"
         )
     if missing or mismatched:
         raise ModelError(
-            f"model {name}: these weights are not in the checkpoint and would be random: "
-            f"{', '.join((missing + mismatched)[:6])}. It was probably never fine-tuned for classification"
+            f"model {name}: these weights are missing from the checkpoint or have another shape, and would be "
+            f"random: {_some(missing + mismatched)}. Probably it was never trained to classify: take a "
+            "checkpoint for audio classification"
         )
-
-
-def name_labels(
-    name: str, id2label: Mapping[int, str], mapping: Mapping[str, str] | None, *, keep: bool
-) -> tuple[str, ...]:
-    """Name each of the model's outputs.
-
-    Args:
-        name: how messages call the model.
-        id2label: the model's own labels.
-        mapping: the user's names, by label or by index.
-        keep: whether the model's own labels stay where the user names none.
-
-    Returns:
-        A name for each output, in the order of the outputs; outputs may share one and are then summed.
-
-    Raises:
-        ModelError: a label says nothing, or the mapping names one that does not exist.
-    """
-    own = [str(id2label[index]) for index in sorted(id2label)]
-    given = dict(mapping or {})
-    if unknown := [key for key in given if key not in own and not (key.isdigit() and int(key) < len(own))]:
-        raise ModelError(f"model {name}: labels: no {', '.join(unknown)}; the model has {', '.join(own)}")
-    names = []
-    for index, label in enumerate(own):
-        chosen = given.get(label, given.get(str(index)))
-        names.append(chosen or (label if keep else canonical_label(label) or label))
-    if bare := [label for label in names if _BARE_LABEL.match(label)]:
-        words = ", ".join(f"{label}: ?" for label in bare)
+    if lost:
         raise ModelError(
-            f"model {name}: its labels say nothing. Name them in the configuration, as its author documents them: "
-            f"classifier: {{labels: {{{words}}}}} with words of {', '.join(Emotion)}"
+            f"model {name}: these weights of the checkpoint have no place in the model that its config.json "
+            f"describes, and would be left out: {_some(lost)}. Fetch it again, or take another checkpoint"
         )
-    return tuple(str(label) for label in names)
+    return False
 
 
-def model_info(name: str, config: Any, labels: tuple[str, ...], revision: str | None) -> ModelInfo:  # noqa: ANN401
-    """What the checkpoint says of itself, in ``config.json``'s key ``ser_agent`` where its author put it there."""
-    own = getattr(config, "ser_agent", None) or {}
-    version = own.get("revision", revision)
-    called = str(own.get("name", name))
-    return ModelInfo(
-        name=f"{called}@{version}" if version is not None else called,
-        labels=labels,
-        licence=own.get("licence"),
-        languages=tuple(own.get("languages", ())),
-    )
+def _keys(report: Mapping[str, Iterable[Any]], kind: str) -> list[str]:
+    keys = (str(key[0]) if isinstance(key, tuple) else str(key) for key in report.get(kind, ()))
+    return sorted(key for key in keys if not key.endswith(_HARMLESS))
+
+
+def _some(keys: list[str], most: int = 6) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more

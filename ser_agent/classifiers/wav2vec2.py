@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -30,15 +30,16 @@ class Wav2Vec2Options(ClassifierOptions):
     revision: str | None = None
     """Of a hub id: branch, tag or commit."""
     allow_download: bool = False
-    """Fetch a hub id that is not in the cache; otherwise nothing is ever loaded from the network."""
+    """Download a hub id that is not in the cache; otherwise nothing is ever loaded from the network."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU computes in half precision."""
     threads: int | None = Field(default=None, ge=1, le=256)
-    """Processor threads; `null`: two, or one where the machine has but one core."""
+    """Processor threads; `null`: half of the cores, at most two."""
     max_batch: int = Field(default=8, ge=1, le=256)
     """Utterances classified at a time at most."""
-    labels: dict[str, str] | None = None
-    """Names for the model's labels: from its label or index to a word of the vocabulary, or one of your own."""
+    labels: dict[str, Annotated[str, Field(min_length=1)]] | None = None
+    """Names for the model's labels: from its label or index to a word of the vocabulary, or one of your own.
+    Labels that get the same name are summed."""
     keep_labels: bool = False
     """Keep the model's own labels instead of the vocabulary's."""
 
@@ -63,8 +64,11 @@ class Wav2Vec2Classifier:
         if self._checkpoint is None:
             try:
                 from ser_agent.classifiers.checkpoint import Checkpoint  # noqa: PLC0415 - seconds, and an extra
-            except ModuleNotFoundError as error:
-                raise MissingExtraError("the wav2vec2 classifier", "torch", error.name or "torch") from error
+            except ImportError as error:
+                missing = error.name or "torch"
+                if missing.startswith("ser_agent"):
+                    raise
+                raise MissingExtraError("the wav2vec2 classifier", "torch", missing) from error
             name, where = self._locate()
             self._checkpoint = Checkpoint(name, where, self._options)
         return self._checkpoint.info
@@ -81,7 +85,9 @@ class Wav2Vec2Classifier:
 
     def close(self) -> None:
         """Let the model go."""
-        self._checkpoint = None
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+            self._checkpoint = None
 
     def _locate(self) -> tuple[str, Path | str]:
         """The model's name, and its folder or hub id."""

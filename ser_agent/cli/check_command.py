@@ -70,11 +70,10 @@ def _load(workshop: Workshop) -> str:
 
 
 def _probe(sink: EventSink) -> str:
-    """Sinks with an operation ``probe`` can say more than that they open."""
+    """Sinks with an operation ``probe(timeout_s)`` can say more than that they open."""
     probe = getattr(sink, "probe", None)
     if probe is not None:
-        probe(PROBE_S)
-        return "reached"
+        return str(probe(PROBE_S))
     sink.open()
     sink.close()
     return "opened"

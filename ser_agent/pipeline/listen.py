@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import threading
 from typing import TYPE_CHECKING
 
 from ser_agent.audio import Utterance
+from ser_agent.backoff import Backoff
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.messages import Availability, MicrophoneState, SpeechState
 from ser_agent.pipeline.stage import POLL_S, FirstFrame, Stage, Surroundings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BACKOFF_FIRST_S = 0.5
+BACKOFF_LEAST_S = 0.2
 BACKOFF_MOST_S = 15.0
 
 
@@ -112,16 +112,15 @@ class ListenStage(Stage):
 
     def _reopen(self) -> None:
         """Open the source again, however long it takes: exponential back-off with full jitter."""
-        bound_s = BACKOFF_FIRST_S
+        backoff = Backoff(BACKOFF_MOST_S)
         while not self._stopping.is_set():
             self.beat()
             self._source.close()
-            if self._stopping.wait(random.uniform(POLL_S / 2, bound_s)):  # noqa: S311 - no secret
+            if self._stopping.wait(BACKOFF_LEAST_S + backoff.next_s()):
                 return
             try:
                 self._source.open()
             except SourceError as error:
-                bound_s = min(BACKOFF_MOST_S, bound_s * 2)
                 log.info("source still away: %s", error)
             else:
                 return

@@ -110,10 +110,10 @@ class ConsoleSink:
                 return event_line(message, ascii_only=ascii_only)
             case MicrophoneState(connected=False) if not self._microphone_lost:
                 self._microphone_lost = True
-                return Text("the microphone is lost, waiting for it to come back", style="bold red")
+                return Text("no sound arrives any more", style="bold red")
             case MicrophoneState(connected=True) if self._microphone_lost:
                 self._microphone_lost = False
-                return Text("the microphone is back", style="green")
+                return Text("sound arrives again", style="green")
             case _:
                 return None
 

@@ -7,8 +7,8 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
+from ser_agent.backoff import Backoff
 from ser_agent.errors import SinkError
-from ser_agent.sinks.backoff import Backoff
 from ser_agent.sinks.mqtt_mailbox import Mailbox
 from ser_agent.sinks.mqtt_options import MqttOptions, endpoint
 from ser_agent.sinks.mqtt_topics import Topics

@@ -15,7 +15,7 @@ from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, Version, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ser_agent.sinks.backoff import Backoff
+    from ser_agent.backoff import Backoff
     from ser_agent.sinks.mqtt_mailbox import Mailbox, Parcel
     from ser_agent.sinks.mqtt_options import Endpoint
     from ser_agent.sinks.mqtt_topics import Publication

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ser_agent.sinks.backoff import Backoff
+from ser_agent.backoff import Backoff
 
 
 def test_the_ceiling_doubles_up_to_its_bound() -> None:

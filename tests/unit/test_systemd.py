@@ -41,6 +41,13 @@ def test_the_watchdog_is_ours_only_where_the_pid_says_so() -> None:
     assert Notifier({}).watchdog_s is None
 
 
+def test_a_supervisor_that_does_not_read_holds_nothing_up(supervisor: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": supervisor.getsockname()})
+    for _ in range(2000):
+        notifier.alive()
+    assert supervisor.recv(200) == b"WATCHDOG=1"
+
+
 def test_without_a_supervisor_nothing_happens() -> None:
     Notifier({}).ready()
     Notifier({"NOTIFY_SOCKET": "/nonexistent/socket"}).ready()

@@ -1,0 +1,36 @@
+"""Checkpoints for the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier, Wav2Vec2Options
+from ser_agent.ports import PluginContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.checkpoints import CheckpointBuilder, MakeClassifier
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> CheckpointBuilder:
+    """Makes tiny checkpoints; the test skips where torch or transformers is not installed."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from support.checkpoints import CheckpointBuilder  # noqa: PLC0415 - needs torch
+
+    return CheckpointBuilder(tmp_path)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> MakeClassifier:
+    """Makes classifiers on the CPU whose relative paths count from ``tmp_path``."""
+
+    def classifier(model: Path | str, **options: Any) -> Wav2Vec2Classifier:  # noqa: ANN401
+        chosen = Wav2Vec2Options(model=str(model), device=options.pop("device", "cpu"), threads=1, **options)
+        return Wav2Vec2Classifier(chosen, PluginContext("test", tmp_path))
+
+    return classifier
