@@ -3,9 +3,10 @@
     python -m benchmarks.vad [--sweep] [--vad NAME …]
 
 For each detector: the part of noise clips that become an utterance (all, and without those that people make), the
-part of emotional clips by ``dev`` speakers that do (all; angry and fearful), precision and recall of hops in
-meetings with known speech (gaps of up to half a second bridged in both), and microseconds a hop. Every clip is a stream of
-its own, ended by the end of the stream. Probabilities are kept in ``benchmarks/.cache``: they do not depend on the
+part of emotional clips by ``dev`` speakers that do (all; angry and fearful), precision and recall in meetings with
+known speech (of hops over the threshold, and of hops inside utterances; gaps of up to half a second bridged, in
+the truth too), and microseconds a hop. Every clip is a stream of its own, ended by the end of the stream.
+Probabilities are kept in ``benchmarks/.cache``: they do not depend on the
 segmenter, so ``--sweep`` tries many durations and thresholds in little time.
 """
 
@@ -100,21 +101,26 @@ def main() -> None:
 
 def figures(clips: Sequence[Clip], detector: str, options: SegmenterOptions, threshold: float) -> dict[str, float]:
     """All figures of one detector with one setting."""
-    becomes = {id(clip): bool(utterances(clip, detector, options, threshold)) for clip in clips}
+    found = {id(clip): utterances(clip, detector, options, threshold) for clip in clips}
 
     def share(chosen: Iterable[Clip]) -> float:
-        return round(float(np.mean([becomes[id(clip)] for clip in chosen])), 4)
+        return round(float(np.mean([bool(found[id(clip)]) for clip in chosen])), 4)
 
     noise = [clip for clip in clips if clip.group == "noise"]
     emotional = [clip for clip in clips if clip.group == "emotional"]
-    precision, recall = meeting_figures(clips, detector, threshold)
+    meetings = [clip for clip in clips if clip.group == "meeting"]
+    truth = [bridged(speech_truth(clip.path.with_suffix(".rttm"), clip.hops)) for clip in meetings]
+    hops = precision_recall(truth, [bridged(clip.probabilities[detector] >= threshold) for clip in meetings])
+    covered = precision_recall(truth, [bridged(coverage(found[id(clip)], clip.hops)) for clip in meetings])
     return {
         "noise": share(noise),
         "noise_not_human": share(clip for clip in noise if clip.kind not in HUMAN_NOISES),
         "emotional": share(emotional),
         "angry_or_fearful": share(clip for clip in emotional if clip.kind in {"angry", "fear"}),
-        "meeting_precision": precision,
-        "meeting_recall": recall,
+        "meeting_hops_precision": hops[0],
+        "meeting_hops_recall": hops[1],
+        "meeting_utterances_precision": covered[0],
+        "meeting_utterances_recall": covered[1],
     }
 
 
@@ -130,14 +136,20 @@ def utterances(clip: Clip, detector: str, options: SegmenterOptions, threshold: 
     return [output for output in found if isinstance(output, Utterance)]
 
 
-def meeting_figures(clips: Iterable[Clip], detector: str, threshold: float) -> tuple[float, float]:
-    """Precision and recall of hops, pooled over all meetings."""
+def coverage(found: Iterable[Utterance], hops: int) -> NDArray[np.bool_]:
+    """Which hops lie in an utterance."""
+    mask = np.zeros(hops, dtype=bool)
+    for utterance in found:
+        mask[utterance.offset // HOP_SAMPLES : (utterance.offset + len(utterance.samples)) // HOP_SAMPLES] = True
+    return mask
+
+
+def precision_recall(
+    truth: Iterable[NDArray[np.bool_]], claims: Iterable[NDArray[np.bool_]]
+) -> tuple[float, float]:
+    """Precision and recall of hops, pooled over all clips."""
     hits = claimed = true = 0
-    for clip in clips:
-        if clip.group != "meeting":
-            continue
-        said = bridged(clip.probabilities[detector] >= threshold)
-        spoken = bridged(speech_truth(clip.path.with_suffix(".rttm"), clip.hops))
+    for spoken, said in zip(truth, claims, strict=True):
         hits += int((said & spoken).sum())
         claimed += int(said.sum())
         true += int(spoken.sum())

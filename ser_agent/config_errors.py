@@ -89,13 +89,15 @@ def _explain(detail: ErrorDetails, path: KeyPath, document: Document, model: typ
 
 
 def _got(path: KeyPath, document: Document) -> str:
-    if path in document.secret:
+    if path in document.secret or "password" in str(path[-1:]):
         return " (the value is a secret and not shown)"
     node: Any = document.data
     for step in path:
         if not isinstance(node, dict | list) or (isinstance(node, dict) and step not in node):
             return ""
         node = node[step]  # type: ignore[index]
+    if isinstance(node, dict | list):
+        return ""
     shown = repr(node)
     return f", not {shown if len(shown) <= 60 else shown[:60] + '…'}"
 

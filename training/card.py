@@ -19,7 +19,7 @@ def model_card(results: Mapping[str, Any]) -> str:
     """Fill the card in.
 
     Args:
-        results: what ``evaluate`` (key ``model``) and ``baseline`` (key ``baseline``) kept.
+        results: what ``evaluate`` (keys ``settings``, ``model``) and ``baseline`` (key ``baseline``) kept.
 
     Returns:
         Markdown with the metadata that Hugging Face reads at its head.
@@ -29,6 +29,7 @@ def model_card(results: Mapping[str, Any]) -> str:
     """
     model, baseline = results["model"], results["baseline"]
     text = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
+    goal = results["settings"]["finetune"]
     return text.substitute(
         figures="\n".join(_figures(model["figures"], baseline["figures"])),
         confusions="\n\n".join(
@@ -36,6 +37,10 @@ def model_card(results: Mapping[str, Any]) -> str:
         ),
         parameters=f"{model['parameters'] / 1e6:.1f} M",
         temperature=f"{model['temperature']:.2f}",
+        learning_rate=f"{goal['learning_rate']:.0e}",
+        head_learning_rate=f"{goal['head_learning_rate']:.0e}",
+        batch_size=goal["batch_size"],
+        minutes=f"{goal['minutes']:.0f}",
     )
 
 

@@ -39,6 +39,7 @@ def evaluate(settings: Settings) -> None:
         "temperature": temperature,
         "figures": judge(settings, lambda _condition, sounds: predict_logits(model, sounds)),
     }
+    keep_result(settings, "settings", settings.model_dump(mode="json"))
     keep_result(settings, "model", result)
 
 
