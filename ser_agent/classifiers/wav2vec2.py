@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +14,7 @@ from ser_agent.errors import ClassificationError, MissingExtraError
 from ser_agent.options import ClassifierOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ser_agent.audio import Utterance
     from ser_agent.classifiers.checkpoint import Checkpoint
@@ -62,15 +64,8 @@ class Wav2Vec2Classifier:
             MissingExtraError: torch or transformers is not installed.
         """
         if self._checkpoint is None:
-            try:
-                from ser_agent.classifiers.checkpoint import Checkpoint  # noqa: PLC0415 - seconds, and an extra
-            except ImportError as error:
-                missing = error.name or "torch"
-                if missing.startswith("ser_agent"):
-                    raise
-                raise MissingExtraError("the wav2vec2 classifier", "torch", missing) from error
-            name, where = self._locate()
-            self._checkpoint = Checkpoint(name, where, self._options)
+            with _without_garbage_collection():
+                self._checkpoint = self._loaded()
         return self._checkpoint.info
 
     def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
@@ -89,6 +84,17 @@ class Wav2Vec2Classifier:
             self._checkpoint.close()
             self._checkpoint = None
 
+    def _loaded(self) -> Checkpoint:
+        try:
+            from ser_agent.classifiers.checkpoint import Checkpoint  # noqa: PLC0415 - seconds, and an extra
+        except ImportError as error:
+            missing = error.name or "torch"
+            if missing.startswith("ser_agent"):
+                raise
+            raise MissingExtraError("the wav2vec2 classifier", "torch", missing) from error
+        name, where = self._locate()
+        return Checkpoint(name, where, self._options)
+
     def _locate(self) -> tuple[str, Path | str]:
         """The model's name, and its folder or hub id."""
         model = self._options.model
@@ -98,3 +104,15 @@ class Wav2Vec2Classifier:
         if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
             return folder.name, folder
         return model, model
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: the million objects that importing torch and transformers makes all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
