@@ -1,4 +1,4 @@
-"""Training: the head first, then everything but the positional layer. Stops, and resumes, at any time."""
+"""Training: the head first, then the transformer's layers. Stops, and resumes, at any time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from training.corpora import allowed_labels, read_manifest, sampling_weights
 from training.figures import mean_uar
 from training.head import fit_head, pooled_states
 from training.network import (
+    freeze_what_is_given,
     head_parameters,
     load_model,
     masked_cross_entropy,
     new_model,
     predict_logits,
-    ready_for_bfloat16,
+    quicken_front_end,
 )
 from training.sound import Augmenter, collate
 
@@ -70,20 +71,19 @@ class _Run:
         """Train the head on one augmented look at each clip, and keep the model."""
         model = new_model(self.settings.start_folder)
         self._say(f"pooling the states of {len(self.train)} clips")
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.finetune.bfloat16):
-            ready_for_bfloat16(model)
-            pooled = pooled_states(model, [self.augment(clip) for clip in self.train])
+        quicken_front_end(model)
+        pooled = pooled_states(model, [self.augment(clip) for clip in self.train])
         loss = fit_head(model, pooled, self.train, self.settings)
         self._say(f"head: loss {loss:.3f}, layers {model.layer_weights.softmax(0).tolist()}")
         self._check(model)
         model.save_pretrained(self.settings.run_folder / "head")
 
     def second_step(self) -> None:
-        """Train all but the positional layer, with a check and a checkpoint every few minutes."""
+        """Train the layers, with a check and a checkpoint every few minutes."""
         goal = self.settings.finetune
         model = load_model(self.settings.run_folder / "head")
-        model.wav2vec2.encoder.pos_conv_embed.requires_grad_(requires_grad=False)
-        ready_for_bfloat16(model)
+        freeze_what_is_given(model)
+        quicken_front_end(model)
         optimizer = self._optimizer(model)
         self._resume(model, optimizer)
         checked_s, losses, batches = self.elapsed_s, [], self._batches()
@@ -108,7 +108,7 @@ class _Run:
 
     def _optimizer(self, model: Wav2Vec2ForSequenceClassification) -> torch.optim.Optimizer:
         goal = self.settings.finetune
-        head = list(head_parameters(model))
+        head = [value for value in head_parameters(model) if value.requires_grad]
         encoder = [value for value in model.wav2vec2.parameters() if value.requires_grad]
         groups = [
             {"params": encoder, "lr": goal.learning_rate, "full_lr": goal.learning_rate},
@@ -136,8 +136,7 @@ class _Run:
     ) -> float:
         model.train()
         values, mask = collate([sound for _, sound in batch])
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.finetune.bfloat16):
-            logits = model(values, attention_mask=mask).logits
+        logits = model(values, attention_mask=mask).logits
         labels = torch.tensor([clip.label for clip, _ in batch])
         allowed = torch.tensor([allowed_labels(clip.corpus) for clip, _ in batch])
         loss = masked_cross_entropy(logits, labels, allowed, self.settings.label_smoothing)
@@ -151,8 +150,7 @@ class _Run:
 
     def _check(self, model: Wav2Vec2ForSequenceClassification) -> None:
         """Judge the model on the held-out speakers and keep it if it is the best so far."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.finetune.bfloat16):
-            scores = mean_uar(predict_logits(model, self.held_sounds), self.held)
+        scores = mean_uar(predict_logits(model, self.held_sounds), self.held)
         self._say("held-out UAR " + ", ".join(f"{corpus} {score:.3f}" for corpus, score in scores.items()))
         if scores["mean"] > self.best:
             self.best = scores["mean"]

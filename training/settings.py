@@ -24,7 +24,7 @@ class HeadSettings(_Section):
 
 
 class FinetuneSettings(_Section):
-    """The second step: everything but the positional layer.
+    """The second step: the transformer's layers.
 
     It ends after ``steps`` or after ``minutes``, whichever is first; the learning rate falls to zero by then.
     """
@@ -36,7 +36,6 @@ class FinetuneSettings(_Section):
     learning_rate: float = Field(2e-5, gt=0)
     head_learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    bfloat16: bool = True
     check_minutes: float = Field(4.0, gt=0)
 
 

@@ -11,7 +11,12 @@ transformers = pytest.importorskip("transformers")
 from training.calibrate import fit_temperature, fold_temperature  # noqa: E402 - after the skips
 from training.corpora import LABELS, allowed_labels  # noqa: E402
 from training.head import fit_head, pooled_states, standardise  # noqa: E402
-from training.network import masked_cross_entropy, predict_logits  # noqa: E402
+from training.network import (  # noqa: E402
+    freeze_what_is_given,
+    masked_cross_entropy,
+    predict_logits,
+    quicken_front_end,
+)
 
 RNG = np.random.default_rng(3)
 
@@ -79,6 +84,25 @@ def test_answers_come_in_the_order_of_the_sounds_whatever_their_lengths() -> Non
     sounds = [RNG.standard_normal(n, dtype=np.float32) for n in (9_000, 4_000, 16_000, 5_000)]
     single = np.concatenate([predict_logits(model, [sound]) for sound in sounds])
     np.testing.assert_allclose(predict_logits(model, sounds, batch_size=2), single, atol=1e-5)
+
+
+def test_only_the_layers_their_weights_and_the_classifier_are_trained() -> None:
+    model = tiny_model()
+    freeze_what_is_given(model)
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trained == {
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith(("wav2vec2.encoder.layer", "classifier", "layer_weights"))
+    }
+
+
+def test_a_quickened_front_end_gives_nearly_the_same_answers() -> None:
+    model = tiny_model()
+    sounds = [RNG.standard_normal(16_000, dtype=np.float32)]
+    before = predict_logits(model, sounds)
+    quicken_front_end(model)
+    np.testing.assert_allclose(predict_logits(model, sounds), before, atol=2e-2)
 
 
 def test_pooled_states_through_the_head_are_the_models_own_answers() -> None:
