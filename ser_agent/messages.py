@@ -91,6 +91,8 @@ class MicrophoneState(Message):
     """Frames arrive from the source, or have ceased to."""
 
     connected: bool
+    lost: bool = False
+    """They ceased although the source had neither ended nor been closed."""
 
 
 class AgentInfo(Message):

@@ -62,7 +62,7 @@ class ListenStage(Stage):
                 self._reopen()
         finally:
             self._source.close()
-            self._say_disconnected()
+            self._say_disconnected(lost=False)
             self._downstream.close()
 
     def _listen(self) -> bool:
@@ -103,12 +103,12 @@ class ListenStage(Stage):
     def _disconnect(self, lost: SourceLost) -> None:
         log.warning("source lost: %s", lost)
         self._handle(self._endpointer.finish("source_lost"))
-        self._say_disconnected()
+        self._say_disconnected(lost=True)
 
-    def _say_disconnected(self) -> None:
+    def _say_disconnected(self, *, lost: bool) -> None:
         if self._connected:
             self._connected = False
-            self._publisher.publish(MicrophoneState(connected=False))
+            self._publisher.publish(MicrophoneState(connected=False, lost=lost))
 
     def _reopen(self) -> None:
         """Open the source again, however long it takes: exponential back-off with full jitter."""

@@ -108,7 +108,7 @@ class ConsoleSink:
         match message:
             case EmotionEvent():
                 return event_line(message, ascii_only=ascii_only)
-            case MicrophoneState(connected=False) if not self._microphone_lost:
+            case MicrophoneState(lost=True) if not self._microphone_lost:
                 self._microphone_lost = True
                 return Text("no sound arrives any more", style="bold red")
             case MicrophoneState(connected=True) if self._microphone_lost:

@@ -77,8 +77,8 @@ def kinds(messages: Sequence[AnyMessage]) -> list[str]:
         match message:
             case Availability(online=online):
                 words.append("online" if online else "offline")
-            case MicrophoneState(connected=connected):
-                words.append("heard" if connected else "deaf")
+            case MicrophoneState(connected=connected, lost=lost):
+                words.append("heard" if connected else "lost" if lost else "deaf")
             case SpeechState(speaking=speaking):
                 words.append("speech" if speaking else "hush")
             case EmotionEvent(emotion=emotion):
@@ -147,8 +147,8 @@ def test_a_lost_source_is_opened_again_and_nothing_spans_the_loss() -> None:
     agent.run()
     assert rig.source.opened == 2
     assert [event.end_reason for event in rig.record.events] == ["source_lost", "silence"]
-    told = [word for word in kinds(rig.record.messages) if word in {"heard", "deaf", "online"}]
-    assert told == ["online", "heard", "deaf", "heard", "deaf"]
+    told = [word for word in kinds(rig.record.messages) if word in {"heard", "lost", "deaf", "online"}]
+    assert told == ["online", "heard", "lost", "heard", "deaf"]
     assert agent.books.open == 0
 
 

@@ -65,7 +65,7 @@ def test_a_lost_microphone_and_its_return_are_told_once_each(capsys: pytest.Capt
     sink = console()
     sink.open()
     for connected in (True, True, False, False, True, True):
-        sink.publish(MicrophoneState(connected=connected))
+        sink.publish(MicrophoneState(connected=connected, lost=not connected))
     for message in (Availability(online=True), SpeechState(speaking=True), some_info(), some_stats()):
         sink.publish(message)
     sink.close()
@@ -73,6 +73,14 @@ def test_a_lost_microphone_and_its_return_are_told_once_each(capsys: pytest.Capt
         "no sound arrives any more",
         "sound arrives again",
     ]
+
+
+def test_a_source_that_ends_is_no_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = console()
+    sink.open()
+    sink.publish(MicrophoneState(connected=True))
+    sink.publish(MicrophoneState(connected=False))
+    assert capsys.readouterr().out == ""
 
 
 def test_what_is_piped_has_no_colours_and_is_never_cut(
