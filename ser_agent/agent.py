@@ -6,6 +6,7 @@ import logging
 import queue
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from ser_agent.pipeline.stage import FirstFrame, Occurrences, Signalled, Stage, 
 from ser_agent.segmenter import Segmenter, SegmenterOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ser_agent.audio import Utterance
     from ser_agent.metrics import Books
@@ -111,7 +112,7 @@ class Agent:
         self._surroundings = Surroundings(self._publisher, Metrics(), occurrences)
         self._utterances: BoundedQueue[Utterance] = BoundedQueue(UTTERANCES_WAITING)
         self._listen: ListenStage | None = None
-        self._stages: dict[str, Stage] = {}
+        self._stages: list[Stage] = []
         self._opened_sinks: dict[str, EventSink] = {}
         self._next_stats_s = 0.0
         self._next_sign_s = 0.0
@@ -161,6 +162,7 @@ class Agent:
         Raises:
             SerAgentError: a stage died.
         """
+        ended = 0
         while True:
             try:
                 occurrence = self._occurrences.get(timeout=TICK_S)
@@ -181,7 +183,8 @@ class Agent:
                 case StageEnded(stage, error):
                     if error is not None:
                         raise _fault(stage, error) from error
-                    if not any(stage.alive for stage in self._stages.values()):
+                    ended += 1
+                    if ended == len(self._stages):
                         return Outcome.ENDED
             self._tick()
 
@@ -193,16 +196,18 @@ class Agent:
             self._publisher.close()
         else:
             self._listen.stop()
-        for stage in reversed(self._stages.values()):
+        for stage in reversed(self._stages):
             if not stage.join(deadline - FLUSH_S - time.monotonic()):
                 log.error("stage %s did not stop in time", stage.name)
-        for sink in self._opened_sinks.values():
-            sink.flush(max(0.1, deadline - time.monotonic()))
+        for name, sink in self._opened_sinks.items():
+            with _told(name):
+                sink.flush(max(0.1, deadline - time.monotonic()))
         given_up = self._surroundings.metrics.settle("shutdown")
         if given_up:
             log.warning("%d utterances given up at the end", given_up)
-        for sink in self._opened_sinks.values():
-            sink.close()
+        for name, sink in self._opened_sinks.items():
+            with _told(name):
+                sink.close()
         self._opened_sinks.clear()
 
     def stats(self) -> AgentStats:
@@ -217,9 +222,7 @@ class Agent:
             failed=books.failed,
             dropped=books.dropped,
             frames_dropped=metrics.frames_dropped,
-            lost_by_sink={
-                stage.name: stage.lost for stage in self._stages.values() if isinstance(stage, DeliverStage)
-            },
+            lost_by_sink={stage.name: stage.lost for stage in self._stages if isinstance(stage, DeliverStage)},
             queues={"utterances": len(self._utterances), **waiting},
             latency_p50_ms=metrics.latency_ms(0.5),
             latency_p95_ms=metrics.latency_ms(0.95),
@@ -230,7 +233,7 @@ class Agent:
         )
 
     def _add(self, stage: Stage) -> None:
-        self._stages[stage.name] = stage
+        self._stages.append(stage)
         stage.start()
 
     def _info(self, model: ModelInfo) -> AgentInfo:
@@ -265,13 +268,22 @@ class Agent:
             self._next_sign_s = now + self._notifier.watchdog_s / 3
 
     def _all_well(self) -> bool:
-        stale = [stage.name for stage in self._stages.values() if stage.alive and stage.heartbeat_age_s > STALE_S]
+        stale = [stage.name for stage in self._stages if stage.alive and stage.heartbeat_age_s > STALE_S]
         if stale:
             log.error("no sign of life from %s", ", ".join(stale))
         return not stale
 
 
-def _fault(stage: str, error: Exception) -> SerAgentError:
+@contextmanager
+def _told(sink: str) -> Iterator[None]:
+    """Tell what a sink raises at the end, and go on: the others have messages to deliver too."""
+    try:
+        yield
+    except Exception:
+        log.exception("sink %s did not end well", sink)
+
+
+def _fault(stage: str, error: BaseException) -> SerAgentError:
     if isinstance(error, SerAgentError):
         return error
     log.error("stage %s died", stage, exc_info=error)

@@ -101,6 +101,12 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing more is accepted."""
+        with self._changed:
+            return self._closed
+
+    @property
     def dropped(self) -> int:
         """How many items ``put`` has dropped."""
         with self._changed:

@@ -9,9 +9,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ser_agent.broker import EmbeddedBroker
-from ser_agent.errors import MissingExtraError
+from ser_agent.errors import UnavailableError
+from ser_agent.sources.devices import has_microphone
+from ser_agent.sinks.mqtt_options import MqttOptions
 from ser_agent.sources.files import FilesOptions
-from ser_agent.sources.microphone import MicrophoneOptions, has_microphone
+from ser_agent.sources.microphone import MicrophoneOptions
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONVERSATION = "samples/conversation.ogg"
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1"}
+PORT = 1883
 CONNECT_S = 1.0
 
 
@@ -45,17 +48,24 @@ def with_stand_ins(loaded: Loaded, cleanup: ExitStack, *, any_source: bool) -> L
 
 def _provide_broker(config: Config, cleanup: ExitStack) -> None:
     for options in config.sinks:
-        host, port = getattr(options, "host", None), getattr(options, "port", None) or 1883
-        if options.type != "mqtt" or host not in LOOPBACK or _answers(host, port):
+        if not isinstance(options, MqttOptions) or not _can_be_embedded(options):
+            continue
+        host, port = options.host, options.port or PORT
+        if _answers(host, port):
             continue
         broker = EmbeddedBroker(port)
         try:
             broker.start()
-        except MissingExtraError as error:
+        except UnavailableError as error:
             log.warning("no broker answers at %s:%d; events are not published (%s)", host, port, error)
             continue
         cleanup.callback(broker.stop)
         log.warning("no broker answers at %s:%d: started an embedded one there (loopback only)", host, port)
+
+
+def _can_be_embedded(options: MqttOptions) -> bool:
+    """Whether the sink would find a broker that listens on this machine alone, unencrypted."""
+    return options.host in LOOPBACK and options.tls is None and options.transport == "tcp"
 
 
 def _answers(host: str, port: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +70,7 @@ class ClassifyStage(Stage):
         except Closed:
             return
         finally:
+            self._upstream.close()
             self._publisher.close()
 
     def _with_waiting(self, first: Utterance) -> list[Utterance]:
@@ -85,7 +85,7 @@ class ClassifyStage(Stage):
     def _classify(self, batch: Sequence[Utterance]) -> None:
         began = time.monotonic()
         try:
-            distributions = self._classifier.classify(batch)
+            answers = list(self._classifier.classify(batch))
         except ClassificationError as error:
             self._metrics.failed("classifier", len(batch))
             log.warning("%d utterances not classified: %s", len(batch), error)
@@ -95,11 +95,16 @@ class ClassifyStage(Stage):
             log.exception("%d utterances not classified: the classifier raised", len(batch))
             return
         self._metrics.classified(sum(utterance.duration_s for utterance in batch), time.monotonic() - began)
-        for utterance, distribution in zip(batch, distributions, strict=True):
-            self._publish(utterance, distribution)
+        if len(answers) != len(batch):
+            self._metrics.failed("invalid", len(batch))
+            log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
+            return
+        for utterance, answer in zip(batch, answers, strict=True):
+            self._publish(utterance, answer)
 
-    def _publish(self, utterance: Utterance, distribution: Distribution) -> None:
-        if not _is_distribution(distribution):
+    def _publish(self, utterance: Utterance, answer: Distribution) -> None:
+        distribution = _checked(answer)
+        if distribution is None:
             self._metrics.failed("invalid")
             log.warning("utterance not classified: the classifier's answer is no distribution")
             return
@@ -120,7 +125,13 @@ class ClassifyStage(Stage):
         self._metrics.published(latency_s)
 
 
-def _is_distribution(distribution: Distribution) -> bool:
-    values = list(distribution.values())
-    in_range = all(math.isfinite(value) and -SUM_TOLERANCE <= value <= 1 + SUM_TOLERANCE for value in values)
-    return bool(values) and in_range and abs(sum(values) - 1.0) <= SUM_TOLERANCE
+def _checked(answer: Distribution) -> dict[str, float] | None:
+    """The answer with what rounding has done to its ends undone; None where it is no distribution."""
+    try:
+        scores = {str(label): float(score) for label, score in answer.items()}
+    except (AttributeError, TypeError, ValueError):
+        return None
+    in_range = all(-SUM_TOLERANCE <= score <= 1 + SUM_TOLERANCE for score in scores.values())
+    if not scores or not in_range or not abs(sum(scores.values()) - 1.0) <= SUM_TOLERANCE:
+        return None
+    return {label: min(1.0, max(0.0, score)) for label, score in scores.items()}

@@ -67,6 +67,8 @@ class ListenStage(Stage):
 
     def _listen(self) -> bool:
         """Take frames until the source ends (True) or is lost (False)."""
+        if self._stopping.is_set():  # while it was being opened: ``stop`` has closed it too early to be noticed
+            return True
         try:
             for frame in self._source.frames():
                 self._take(frame)
@@ -150,4 +152,6 @@ class ListenStage(Stage):
                 log.warning("the classifier does not keep up: dropped the oldest utterance waiting")
             return
         while not self._downstream.put_wait(utterance, POLL_S):
+            if self._downstream.closed:
+                return  # the classifier's stage has died: settling the books counts what it leaves
             self.beat()

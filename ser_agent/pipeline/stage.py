@@ -33,7 +33,7 @@ class StageEnded:
     """
 
     stage: str
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ class Stage(ABC):
         """Do the stage's work until its input ends; an exception ends the agent."""
 
     def _run(self) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             self.work()
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the main thread must learn of it
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, sys.exit too, the main thread must know
             error = failure
         self._occurrences.put(StageEnded(self.name, error))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -15,15 +14,68 @@ from ser_agent.buffer import BoundedQueue, Closed
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.options import PluginOptions
 from ser_agent.resampling import MonoResampler
+from ser_agent.sources.aside import Aside, HangsError
+from ser_agent.sources.devices import OPEN_S, find_device, hanging, initialised, portaudio_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from ser_agent.ports import PluginContext
     from ser_agent.sources.portaudio import Capture, DeviceInfo, PortAudio
 
+log = logging.getLogger(__name__)
+
 POLL_S = 0.25
+FIRST_BLOCK_S = 3.0
+"""How much longer than usual the first block may take: PulseAudio was seen to need two seconds to begin."""
+CLOSE_S = 2.0
+"""How long ``close`` waits for an audio server that hangs."""
+
+
+class Block(NamedTuple):
+    """What the device delivers at a time.
+
+    Attributes:
+        position: number of the first sample of each channel since the device opened; those lost count.
+        captured_at: monotonic time in seconds of the first sample.
+        data: interleaved int16.
+    """
+
+    position: int
+    captured_at: float
+    data: bytes
+
+
+class BlockConverter:
+    """From a device's blocks to frames. Where blocks are missing, the offsets have the same gap."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        """Begin where the device opened.
+
+        Args:
+            rate: samples per second of what comes in.
+            channels: how many.
+        """
+        self._rate = rate
+        self._channels = channels
+        self._resampler = MonoResampler(rate)
+        self._expected = 0
+        self._produced = 0
+
+    def convert(self, block: Block) -> AudioFrame | None:
+        """The next block's sound; None where the resampler still holds it back."""
+        if block.position != self._expected:
+            self._resampler = MonoResampler(self._rate)
+            self._produced = round(block.position * SAMPLE_RATE / self._rate)
+        interleaved = np.frombuffer(block.data, dtype=np.int16)
+        self._expected = block.position + len(interleaved) // self._channels
+        samples = self._resampler.convert(float_from_pcm16(interleaved).reshape(-1, self._channels))
+        if len(samples) == 0:
+            return None
+        offset = self._produced
+        self._produced += len(samples)
+        held_back_s = block.position / self._rate - offset / SAMPLE_RATE
+        return AudioFrame(samples, offset, block.captured_at - held_back_s)
 
 
 class MicrophoneOptions(PluginOptions):
@@ -52,29 +104,28 @@ class MicrophoneSource:
 
     def __init__(self, options: MicrophoneOptions, context: PluginContext) -> None:  # noqa: ARG002 - the port's
         self._options = options
-        self._lock = threading.Lock()
+        self._aside = Aside()
+        self._wanted = False
         self._portaudio: PortAudio | None = None
         self._capture: Capture | None = None
         self._device: DeviceInfo | None = None
         self._rate = SAMPLE_RATE
         self._channels = 1
-        self._blocks: BoundedQueue[tuple[int, float, bytes]] = BoundedQueue(1)
+        self._blocks: BoundedQueue[Block] = BoundedQueue(1)
 
     def open(self) -> None:
         """Initialise PortAudio anew, so that devices that have come are seen, and start capturing.
 
         Raises:
-            SourceError: there is no such device, or it does not open.
+            SourceError: there is no such device, or it does not open, or the audio server hangs.
         """
-        self.close()
-        with self._lock:
-            self._portaudio = _library().PortAudio()
-            try:
-                self._start(self._portaudio)
-            except SourceError:
-                self._portaudio.terminate()
-                self._portaudio = None
-                raise
+        self._blocks.close()
+        self._wanted = True
+        try:
+            self._aside.run(self._acquire, OPEN_S)
+        except HangsError as error:
+            self._wanted = False
+            raise hanging() from error
 
     def frames(self) -> Iterator[AudioFrame]:
         """Yield what is heard.
@@ -83,65 +134,79 @@ class MicrophoneSource:
             SourceLost: the device ceased to deliver.
         """
         blocks, capture = self._blocks, self._capture
-        resampler = MonoResampler(self._rate)
-        expected = produced = 0
+        converter = BlockConverter(self._rate, self._channels)
+        patience_s = self._options.lost_after_s + FIRST_BLOCK_S
         last_block_at = time.monotonic()
         while capture is not None:
             try:
                 block = blocks.get(POLL_S)
+                silent_s = time.monotonic() - last_block_at
+                if block is None and (silent_s > patience_s or not capture.active):
+                    block = blocks.get(0)  # it may have come, or the source been closed, just now
+                    if block is None:
+                        raise SourceLost(self._why_lost(capture, silent_s))
             except Closed:
                 return
-            now = time.monotonic()
             if block is None:
-                if not capture.active or now - last_block_at > self._options.lost_after_s:
-                    raise SourceLost(self._why_lost(capture, now - last_block_at))
                 continue
-            last_block_at = now
-            position, captured_at, data = block
-            if position != expected:  # blocks were dropped: leave the same gap in the offsets, and start afresh
-                resampler = MonoResampler(self._rate)
-                produced = round(position * SAMPLE_RATE / self._rate)
-            interleaved = np.frombuffer(data, dtype=np.int16)
-            expected = position + len(interleaved) // self._channels
-            samples = resampler.convert(float_from_pcm16(interleaved).reshape(-1, self._channels))
-            if len(samples):
-                yield AudioFrame(samples, produced, captured_at)
-                produced += len(samples)
+            last_block_at = time.monotonic()
+            patience_s = self._options.lost_after_s
+            if (frame := converter.convert(block)) is not None:
+                yield frame
 
     def close(self) -> None:
-        """Release the device."""
-        with self._lock:
-            self._blocks.close()
-            if self._capture is not None:
-                self._capture.close()
-                self._capture = None
-            if self._portaudio is not None:
-                self._portaudio.terminate()
-                self._portaudio = None
+        """Release the device. Where the audio server hangs, that happens once it goes on."""
+        self._blocks.close()
+        self._wanted = False
+        try:
+            self._aside.run(self._release, CLOSE_S)
+        except HangsError:
+            log.warning("%s", hanging())
 
     @property
     def dropped_blocks(self) -> int:
         """Blocks dropped since ``open`` because nobody took them in time."""
         return self._blocks.dropped
 
+    def _acquire(self) -> None:
+        self._release()
+        self._portaudio = initialised()
+        try:
+            self._start(self._portaudio)
+        except Exception:
+            self._release()
+            raise
+        if not self._wanted:  # it took so long that it was given up
+            self._release()
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.close()
+            self._capture = None
+        if self._portaudio is not None:
+            self._portaudio.terminate()
+            self._portaudio = None
+
     def _start(self, portaudio: PortAudio) -> None:
         device = find_device(portaudio.inputs(), self._options.device)
         rate, channels = self._shape(portaudio, device)
         frames = max(1, round(rate * self._options.frame_ms / 1000))
-        blocks: BoundedQueue[tuple[int, float, bytes]] = BoundedQueue(
+        blocks: BoundedQueue[Block] = BoundedQueue(
             max(2, round(self._options.buffer_s * 1000 / self._options.frame_ms))
         )
         position = 0
 
-        def on_block(data: bytes) -> None:
+        def on_block(data: bytes, sound_was_lost: bool) -> None:  # noqa: FBT001 - the callback's signature
             nonlocal position
+            if sound_was_lost:
+                position += frames  # how much, PortAudio doesn't say
             count = len(data) // (2 * channels)
-            blocks.put((position, time.monotonic() - count / rate, data))
+            blocks.put(Block(position, time.monotonic() - count / rate, data))
             position += count
 
         try:
             self._capture = portaudio.capture(device, rate, channels, frames, on_block)
-        except _library().PortAudioError as error:
+        except portaudio_library().PortAudioError as error:
             raise SourceError(f"microphone {device.name!r} does not open at {rate} Hz: {error}") from error
         self._device, self._rate, self._channels, self._blocks = device, rate, channels, blocks
 
@@ -163,68 +228,3 @@ class MicrophoneSource:
         if not capture.active:
             return f"microphone {name!r} stopped delivering sound"
         return f"microphone {name!r} has delivered nothing for {silent_s:.1f} s"
-
-
-def find_device(devices: list[DeviceInfo], wanted: str | int) -> DeviceInfo:
-    """Choose an input device.
-
-    Args:
-        devices: what there is.
-        wanted: ``default``, part of a name in any case, or an index.
-
-    Raises:
-        SourceError: there is none, or none that fits; the message names those there are.
-    """
-    if not devices:
-        raise SourceError("this machine has no microphone (no input device)")
-    if wanted == "default":
-        return next((device for device in devices if device.is_default), devices[0])
-    for device in devices:
-        if device.index == wanted or (isinstance(wanted, str) and wanted.lower() in device.name.lower()):
-            return device
-    known = ", ".join(f"{device.index}: {device.name}" for device in devices)
-    raise SourceError(f"no microphone {wanted!r}; known: {known}")
-
-
-def list_devices() -> list[DeviceInfo]:
-    """The input devices, each with those of the common rates that it takes.
-
-    Raises:
-        SourceError: PortAudio cannot be loaded.
-    """
-    library = _library()
-    portaudio = library.PortAudio()
-    try:
-        return [
-            replace(device, rates=tuple(rate for rate in library.COMMON_RATES if portaudio.takes(device, rate, 1)))
-            for device in portaudio.inputs()
-        ]
-    finally:
-        portaudio.terminate()
-
-
-def has_microphone() -> bool:
-    """Whether this machine has any input device, or seems to."""
-    try:
-        portaudio = _library().PortAudio()
-    except SourceError:
-        return False
-    try:
-        return bool(portaudio.inputs())
-    finally:
-        portaudio.terminate()
-
-
-def _library() -> ModuleType:
-    """Import PyAudio's wrapper, late: a file source needs no PortAudio.
-
-    Raises:
-        SourceError: PyAudio or the library under it is missing.
-    """
-    try:
-        from ser_agent.sources import portaudio  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise SourceError(
-            f"PyAudio cannot be loaded ({error}): pip install pyaudio, and apt-get install libportaudio2"
-        ) from error
-    return portaudio

@@ -7,15 +7,15 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyaudio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+OnBlock: TypeAlias = "Callable[[bytes, bool], None]"
 COMMON_RATES = (8_000, 16_000, 44_100, 48_000)
-_quieting = threading.Lock()
 
 
 class PortAudioError(Exception):
@@ -43,28 +43,69 @@ class DeviceInfo:
     rates: tuple[int, ...] = ()
 
 
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Silence file descriptor 2: ALSA and JACK print some sixty lines there when PortAudio looks for devices."""
-    with _quieting:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+class _Stderr:
+    """File descriptor 2, silenced: ALSA and JACK print some sixty lines there when PortAudio looks for devices."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._kept: int | None = None
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Silence it for a while; several threads may do so at once."""
+        with self._lock:
+            self._inside += 1
+            if self._kept is None:
+                self._silence()
         try:
-            os.dup2(nowhere, 2)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._restore()
+
+    def lift(self) -> None:
+        """Let it be heard again at once: what it was silenced for hangs, and the log must be heard."""
+        with self._lock:
+            self._restore()
+
+    def _silence(self) -> None:
+        try:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            self._kept = os.dup(2)
+        except OSError:
+            return  # a process may be without: nothing to silence
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+    def _restore(self) -> None:
+        if self._kept is not None:
+            os.dup2(self._kept, 2)
+            os.close(self._kept)
+            self._kept = None
+
+
+STDERR = _Stderr()
 
 
 class PortAudio:
     """One initialisation of PortAudio. Its device list is frozen until ``terminate`` and a new instance."""
 
     def __init__(self) -> None:
-        with quiet_stderr():
-            self._pyaudio = pyaudio.PyAudio()
+        """Look for devices.
+
+        Raises:
+            PortAudioError: PortAudio cannot be initialised.
+        """
+        with STDERR.quiet():
+            try:
+                self._pyaudio = pyaudio.PyAudio()
+            except OSError as error:
+                raise PortAudioError(str(error)) from error
 
     def inputs(self) -> list[DeviceInfo]:
         """The input devices, as they were when this instance was made."""
@@ -87,7 +128,7 @@ class PortAudio:
 
     def takes(self, device: DeviceInfo, rate: int, channels: int) -> bool:
         """Whether a device takes a rate and a number of channels."""
-        with quiet_stderr():
+        with STDERR.quiet():
             try:
                 return bool(
                     self._pyaudio.is_format_supported(
@@ -100,9 +141,7 @@ class PortAudio:
             except ValueError:
                 return False
 
-    def capture(
-        self, device: DeviceInfo, rate: int, channels: int, frames: int, on_block: Callable[[bytes], None]
-    ) -> Capture:
+    def capture(self, device: DeviceInfo, rate: int, channels: int, frames: int, on_block: OnBlock) -> Capture:
         """Start capturing.
 
         Args:
@@ -110,18 +149,19 @@ class PortAudio:
             rate: samples per second.
             channels: how many.
             frames: samples of each channel in a block.
-            on_block: gets each block as interleaved int16 bytes, in a thread of PortAudio; must not wait or raise.
+            on_block: gets each block as interleaved int16 bytes, and whether sound was lost before it, in a thread
+                of PortAudio; must not wait or raise.
 
         Raises:
             PortAudioError: the device does not open.
         """
 
-        def callback(data: bytes | None, *_: object) -> tuple[None, int]:
+        def callback(data: bytes | None, _count: int, _times: object, status: int) -> tuple[None, int]:
             if data:
-                on_block(data)
+                on_block(data, bool(status & pyaudio.paInputOverflow))
             return (None, pyaudio.paContinue)
 
-        with quiet_stderr():
+        with STDERR.quiet():
             try:
                 stream = self._pyaudio.open(
                     rate=rate,
@@ -138,7 +178,7 @@ class PortAudio:
 
     def terminate(self) -> None:
         """Give PortAudio back."""
-        with quiet_stderr(), suppress(OSError):
+        with STDERR.quiet(), suppress(OSError):
             self._pyaudio.terminate()
 
 
@@ -147,16 +187,23 @@ class Capture:
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401 - PyAudio has no types
         self._stream = stream
+        self._lock = threading.Lock()
+        self._closing = False
 
     @property
     def active(self) -> bool:
         """Whether PortAudio believes that it still runs."""
-        try:
-            return bool(self._stream.is_active())
-        except OSError:
-            return False
+        with self._lock:  # PortAudio must not be asked about a stream that it is freeing
+            if self._closing:
+                return False
+            try:
+                return bool(self._stream.is_active())
+            except OSError:
+                return False
 
     def close(self) -> None:
         """Stop it; a device that has gone does not matter."""
-        with quiet_stderr(), suppress(OSError):
+        with self._lock:
+            self._closing = True
+        with STDERR.quiet(), suppress(OSError):
             self._stream.close()

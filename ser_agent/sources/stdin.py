@@ -45,6 +45,7 @@ class StdinSource:
     def __init__(self, options: StdinOptions, context: PluginContext) -> None:  # noqa: ARG002 - the port's signature
         self._options = options
         self._closed = threading.Event()
+        self._rest = b""
 
     def open(self) -> None:
         """See whether somebody can write.
@@ -62,15 +63,14 @@ class StdinSource:
         """Yield what is written, as it comes."""
         resampler = MonoResampler(self._options.rate)
         frame_bytes = 2 * self._options.channels
-        rest = b""
         offset = 0
         last = False
         while not last:
             read = self._read()
             last = read is None
-            data = rest + (read or b"")
+            data = self._rest + (read or b"")
             whole = len(data) - len(data) % frame_bytes
-            rest = data[whole:]
+            self._rest = data[whole:]
             interleaved = np.frombuffer(data[:whole], dtype="<i2").astype(np.int16)
             block = float_from_pcm16(interleaved).reshape(-1, self._options.channels)
             samples = resampler.convert(block, last=last)
