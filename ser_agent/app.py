@@ -90,12 +90,13 @@ def assemble(loaded: Loaded, classifier: EmotionClassifier) -> Parts:
 class Application:
     """Runs one agent after another: a reload ends one and starts the next, with the model kept where it can be."""
 
-    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], notifier: Notifier) -> None:
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded] | None, notifier: Notifier) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             loaded: the configuration to start with.
-            reload: reads the configuration anew; raises ``ConfigError`` where it is wrong.
+            reload: reads the configuration anew; raises ``ConfigError`` where it is wrong. None where there is
+                nothing to read: then SIGHUP comes from a terminal that was closed, and stops the agent.
             notifier: tells the supervisor.
         """
         self._loaded = loaded
@@ -162,6 +163,9 @@ class Application:
 
     def _take_new_configuration(self) -> bool:
         """Read the configuration anew; what is wrong leaves the old one running."""
+        if self._reload is None:
+            self._occurrences.put(Signalled(signal.SIGTERM))
+            return False
         try:
             self._fresh = self._reload()
         except ConfigError as error:

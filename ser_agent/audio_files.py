@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64"})
 BLOCK_S = 1.0
+BLOCK_VALUES = 2**21
+"""Whatever a header claims of rate and channels, no more values than that are in memory."""
+LOWEST_RATE = 1_000
+HIGHEST_RATE = 1_000_000
+"""Outside these the header is damaged, and resampling would take for ever."""
 MAX_UTTERANCE_S = 60.0
 MIN_UTTERANCE_S = 0.1
-_SHORTENED = re.compile(r"^\s*data\s*:\s*\d+ \(should be (\d+)\)", re.MULTILINE)
+_PROMISED = re.compile(r"^\s*data\s*:\s*(\d+) \(should be \d+\)", re.MULTILINE)
+_UNKNOWN_FRAMES = 2**62
+_UNKNOWN_BYTES = 0x7FFF_0000
+"""Programs that write into a pipe promise at least so much, not knowing how much it will be."""
+_NOTICEABLE = 0.95
 
 
 def find_audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -59,22 +71,22 @@ def stream_file(path: Path, block_s: float = BLOCK_S) -> Iterator[Samples]:
         AudioFileError: it cannot be read, or holds no sound; the message names file and reason.
     """
     with _opened(path) as file:
-        _warn_if_shortened(path)
+        most = max(1, min(round(block_s * file.samplerate), BLOCK_VALUES // file.channels))
         resampler = MonoResampler(file.samplerate)
-        total = 0
-        while True:
-            block = file.read(max(1, round(block_s * file.samplerate)), dtype="float32")
-            if not np.isfinite(block).all():
-                raise AudioFileError(f"{path}: holds samples that are no numbers (NaN or infinite)")
+        position = total = 0
+        last = False
+        while not last:
+            block = _read(path, file, position, most)
+            position += len(block)
             last = len(block) == 0
             samples = resampler.convert(block, last=last)
             total += len(samples)
             if len(samples):
                 yield samples
-            if last:
-                break
-    if total == 0:
-        raise AudioFileError(f"{path}: holds no samples")
+        if total == 0:
+            raise AudioFileError(f"{path}: holds no samples")
+        if _was_cut_off(file, position):
+            log.warning("%s: shorter than its header says (cut off?): used what there is", path)
 
 
 def read_utterance(path: Path, max_s: float = MAX_UTTERANCE_S) -> Samples:
@@ -104,23 +116,49 @@ def read_utterance(path: Path, max_s: float = MAX_UTTERANCE_S) -> Samples:
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
-        size = path.stat().st_size
+        # Looked at before it is opened: opening a pipe would wait for somebody to write.
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioFileError(f"{path}: is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioFileError(f"{path}: is not a regular file")
+        if status.st_size == 0:
+            raise AudioFileError(f"{path}: is empty")
+        raw = path.open("rb")
     except OSError as error:
         raise AudioFileError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    if path.is_dir():
-        raise AudioFileError(f"{path}: is a folder")
-    if size == 0:
-        raise AudioFileError(f"{path}: is empty")
+    with raw, _decoder(path, raw.fileno()) as file:
+        if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+            raise AudioFileError(f"{path}: its header is damaged: {file.samplerate} Hz is no rate of sound")
+        yield file
+
+
+def _decoder(path: Path, descriptor: int) -> soundfile.SoundFile:
     try:
-        with soundfile.SoundFile(path) as file:
-            yield file
+        return soundfile.SoundFile(descriptor, closefd=False)
     except soundfile.LibsndfileError as error:
-        raise AudioFileError(f"{path}: not an audio file that can be read: {error.error_string}") from error
-    except OSError as error:
-        raise AudioFileError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise AudioFileError(f"{path}: not an audio file that can be read: {_reason(error)}") from error
 
 
-def _warn_if_shortened(path: Path) -> None:
-    """Say where a header promises more than the file holds; what there is will be used."""
-    if _SHORTENED.search(soundfile.info(str(path), verbose=True).extra_info):
-        log.warning("%s: shorter than its header says (cut off?): using what there is", path)
+def _read(path: Path, file: soundfile.SoundFile, position: int, most: int) -> NDArray[np.float32]:
+    """The next block; none at the end."""
+    try:
+        block: NDArray[np.float32] = file.read(most, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        where = f"after {position / file.samplerate:.1f} s"
+        raise AudioFileError(f"{path}: damaged {where}: {_reason(error)}") from error
+    if not np.isfinite(block).all():
+        raise AudioFileError(f"{path}: holds samples that are no numbers (NaN or infinite)")
+    return block
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return str(error.error_string).removeprefix("Error : ").rstrip(".")
+
+
+def _was_cut_off(file: soundfile.SoundFile, read: int) -> bool:
+    """Whether the header promises noticeably more than there was."""
+    if read < _NOTICEABLE * file.frames and file.frames < _UNKNOWN_FRAMES:
+        return True
+    promise = _PROMISED.search(file.extra_info)
+    return promise is not None and int(promise[1]) < _UNKNOWN_BYTES

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ser_agent.broker import EmbeddedBroker
 from ser_agent.errors import UnavailableError
-from ser_agent.sources.devices import has_microphone
 from ser_agent.sinks.mqtt_options import MqttOptions
+from ser_agent.sources.devices import has_microphone
 from ser_agent.sources.files import FilesOptions
 from ser_agent.sources.microphone import MicrophoneOptions
 

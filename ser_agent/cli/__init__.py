@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_agent.cli.parser import make_parser
-from ser_agent.errors import EX_OK, SerAgentError
+from ser_agent.errors import EX_OK, EX_SOFTWARE, EX_UNAVAILABLE, SerAgentError
+from ser_agent.sinks.stdout import discard_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EX_SIGINT = 130
+UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+"""What printing fails with when the disk is full or the terminal has gone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,19 +32,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or that of the error (``ser_agent.errors``); 2 for a wrong command line.
     """
-    parser = make_parser()
-    args = parser.parse_args(arguments)
-    command = importlib.import_module(f"ser_agent.cli.{args.command}_command")
+    _make_output_safe()
     try:
-        code: int = command.execute(args)
-        sys.stdout.flush()
-    except SerAgentError as error:
-        print(f"ser-agent: {error}", file=sys.stderr)
-        return error.exit_code
+        try:
+            return _execute(arguments)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has gone: end quietly, also in the interpreter's own flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return EX_OK
     except KeyboardInterrupt:
         return EX_SIGINT
+    except Exception as error:  # noqa: BLE001 - whatever it is, it has an exit code of its own
+        return _tell(error)
+
+
+def _execute(arguments: Sequence[str] | None) -> int:
+    args = make_parser().parse_args(arguments)
+    command = importlib.import_module(f"ser_agent.cli.{args.command}_command")
+    try:
+        code: int = command.execute(args)
+    except SerAgentError as error:
+        print(f"ser-agent: {error}", file=sys.stderr)
+        return error.exit_code
     return code
+
+
+def _tell(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        discard_stdout()
+        print(f"ser-agent: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return EX_UNAVAILABLE
+    traceback.print_exception(error)
+    print(f"ser-agent: this is a bug, please report it: {type(error).__name__}: {error}", file=sys.stderr)
+    return EX_SOFTWARE
+
+
+def _make_output_safe() -> None:
+    """Let nothing that is printed fail: into a closed stream, or a name that the encoding does not have."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -6,7 +6,10 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ser_agent.app import Workshop
+from ser_agent.audio import HOP_SAMPLES
 from ser_agent.cli.settings import load_settings
 from ser_agent.errors import EX_OK, EX_UNAVAILABLE, SerAgentError, SourceError
 
@@ -32,13 +35,14 @@ def _check_live(loaded: Loaded) -> int:
     workshop = Workshop(loaded)
     checks: list[tuple[str, Callable[[], str]]] = [
         (f"source {loaded.config.source.type}", partial(_hear, workshop)),
+        (f"vad {loaded.config.vad.type}", partial(_judge, workshop)),
         (f"classifier {loaded.config.classifier.type}", partial(_load, workshop)),
     ]
     checks += [(f"sink {name}", partial(_probe, sink)) for name, sink in workshop.sinks().items()]
     code = EX_OK
     for name, check in checks:
         try:
-            print(f"{name}: {check()}", flush=True)
+            print(f"{name}: OK: {check()}", flush=True)
         except SerAgentError as error:
             print(f"{name}: NOT OK: {error}", flush=True)
             code = error.exit_code if code == EX_OK else EX_UNAVAILABLE
@@ -48,7 +52,13 @@ def _check_live(loaded: Loaded) -> int:
 def _hear(workshop: Workshop) -> str:
     source = workshop.source()
     source.open()
-    timer = threading.Timer(FIRST_FRAME_S, source.close)
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        source.close()
+
+    timer = threading.Timer(FIRST_FRAME_S, give_up)
     timer.start()
     try:
         frame = next(iter(source.frames()), None)
@@ -56,8 +66,15 @@ def _hear(workshop: Workshop) -> str:
         timer.cancel()
         source.close()
     if frame is None:
-        raise SourceError(f"no sound within {FIRST_FRAME_S:.0f} s")
+        raise SourceError(
+            f"no sound within {FIRST_FRAME_S:.0f} s" if late.is_set() else "it ended without any sound"
+        )
     return "sound arrives"
+
+
+def _judge(workshop: Workshop) -> str:
+    probability = workshop.detector().probability(np.zeros(HOP_SAMPLES, np.int16))
+    return f"takes silence for speech with a probability of {probability:.2f}"
 
 
 def _load(workshop: Workshop) -> str:

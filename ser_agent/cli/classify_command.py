@@ -35,12 +35,12 @@ def execute(args: argparse.Namespace) -> int:
     utterances = reader.segmented(workshop, config) if args.segment else reader.whole()
     classifier = workshop.classifier()
     try:
-        classifier.load()
         while batch := list(islice(utterances, BATCH)):
+            classifier.load()  # not before there is something to classify; once loaded, it does nothing
             distributions = classifier.classify([utterance for _, utterance in batch])
             for (path, utterance), distribution in zip(batch, distributions, strict=True):
                 for line in _lines(args, path, utterance, distribution, config.classifier.min_confidence):
-                    print(line, flush=not args.jsonl)
+                    print(line, flush=True)
     finally:
         classifier.close()
     return AudioFileError.exit_code if reader.failures else EX_OK

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from ser_agent.sources.microphone import list_devices
+from ser_agent.cli.tables import print_table
+from ser_agent.sources.devices import list_devices
 
 if TYPE_CHECKING:
     import argparse
@@ -25,5 +25,5 @@ def execute(_args: argparse.Namespace) -> int:
         table.add_row(
             str(device.index), device.name, str(device.channels), rates, "default" if device.is_default else ""
         )
-    Console().print(table)
+    print_table(table)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +21,22 @@ if TYPE_CHECKING:
 
     from ser_agent.app import Workshop
     from ser_agent.config import Config
+    from ser_agent.segmenter import SegmenterOutput
+
+log = logging.getLogger(__name__)
 
 
 class FileReader:
-    """Goes through files with a progress bar on a terminal; a file that cannot be used is told and passed over."""
+    """Goes through files with a progress bar on a terminal; what cannot be used is told and passed over."""
 
     def __init__(self, files: Sequence[str]) -> None:
-        self._paths = find_audio_files([Path(file) for file in files])
         self.failures = 0
+        self._paths: list[Path] = []
+        for file in files:
+            try:
+                self._paths += _named(file)
+            except AudioFileError as error:
+                self._fail(error)
 
     def whole(self) -> Iterator[tuple[Path, Utterance]]:
         """Each file as one utterance."""
@@ -44,24 +53,43 @@ class FileReader:
         """Each file cut into utterances."""
         endpointer = Endpointer(workshop.detector(), Segmenter(config.segmenter, config.vad.threshold))
         for path in self._each():
-            offset = 0
-            try:
-                for samples in stream_file(path):
-                    frame = AudioFrame(samples, offset, offset / SAMPLE_RATE, starts_stream=offset == 0)
-                    yield from ((path, found) for found in endpointer.feed(frame) if isinstance(found, Utterance))
-                    offset += len(samples)
-            except AudioFileError as error:
-                self._fail(error)
-            ending = endpointer.finish("end_of_stream")
-            yield from ((path, found) for found in ending if isinstance(found, Utterance))
+            failures, found = self.failures, 0
+            for output in self._outputs(path, endpointer):
+                if isinstance(output, Utterance):
+                    found += 1
+                    yield path, output
+            if not found and self.failures == failures:
+                log.info("%s: no speech in it", path)
+
+    def _outputs(self, path: Path, endpointer: Endpointer) -> Iterator[SegmenterOutput]:
+        offset = 0
+        try:
+            for samples in stream_file(path):
+                yield from endpointer.feed(
+                    AudioFrame(samples, offset, offset / SAMPLE_RATE, starts_stream=offset == 0)
+                )
+                offset += len(samples)
+        except AudioFileError as error:
+            self._fail(error)
+        yield from endpointer.finish("end_of_stream")
 
     def _each(self) -> Iterator[Path]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
-        hidden = not console.is_terminal or len(self._paths) == 1
-        with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        hidden = not console.is_terminal or len(self._paths) <= 1
+        # On a terminal the output is printed above the bar; what goes elsewhere must not be led there.
+        shared = sys.stdout.isatty()
+        with Progress(
+            *columns, console=console, transient=True, disable=hidden, redirect_stdout=shared
+        ) as progress:
             yield from progress.track(self._paths, description="listening")
 
     def _fail(self, error: AudioFileError) -> None:
         self.failures += 1
         print(f"ser-agent: {error}", file=sys.stderr)
+
+
+def _named(file: str) -> list[Path]:
+    if not file:  # a variable that was not set: Path("") would be the current folder
+        raise AudioFileError("the name of a file is empty")
+    return find_audio_files([Path(file)])

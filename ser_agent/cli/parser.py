@@ -29,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
-    shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for bash, zsh or tcsh")
+    shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for a shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_run, _check, _classify, _segment, _devices, _config, _plugins):
         add(commands.add_parser)
@@ -124,6 +124,6 @@ def _plugins(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 def _top(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, or 'all', not {text!r}")
     return int(text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from ser_agent.cli.tables import print_table
 from ser_agent.plugins import PORTS, available
 
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ def execute(_args: argparse.Namespace) -> int:
                 (entry.factory.__doc__ or "").partition("\n")[0] if entry.factory else f"broken: {entry.fault}"
             )
             table.add_row(port, entry.name, summary, entry.distribution)
-    Console().print(table)
+    print_table(table)
     return 0

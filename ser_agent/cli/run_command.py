@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ from ser_agent.cli.settings import load_settings
 from ser_agent.systemd import Notifier
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable
+    from pathlib import Path
 
     from ser_agent.config import Loaded
 
@@ -29,11 +31,25 @@ def execute(args: argparse.Namespace) -> int:
         if loaded.file is None:
             from ser_agent.trial import with_stand_ins
 
-            loaded = with_stand_ins(loaded, cleanup, any_source=args.source is None)
+            loaded = with_stand_ins(loaded, cleanup, any_source=not _names_a_source(args))
         wants_console = not args.quiet and (loaded.file is None or sys.stdout.isatty())
         adapt = _with_console if wants_console else _as_it_is
-        Application(adapt(loaded), lambda: adapt(load_settings(args)), Notifier()).run()
+        Application(adapt(loaded), _reloading(args, loaded.file, adapt), Notifier()).run()
     return 0
+
+
+def _names_a_source(args: argparse.Namespace) -> bool:
+    return args.source is not None or any(override.startswith("source") for override in args.overrides)
+
+
+def _reloading(
+    args: argparse.Namespace, file: Path | None, adapt: Callable[[Loaded], Loaded]
+) -> Callable[[], Loaded] | None:
+    """What reads the configuration anew, from the same file also where that was only found; None for a trial."""
+    if file is None:
+        return None
+    again = argparse.Namespace(**vars(args) | {"config": str(file)})
+    return lambda: adapt(load_settings(again))
 
 
 def _as_it_is(loaded: Loaded) -> Loaded:

@@ -28,7 +28,8 @@ def execute(args: argparse.Namespace) -> int:
             "end_reason": utterance.end_reason,
         }
         if args.jsonl:
-            print(json.dumps(record, ensure_ascii=False))
+            print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
-            print(f"{path}  {utterance.start_s:8.2f} … {utterance.end_s:8.2f} s  {utterance.end_reason}")
+            where = f"{utterance.start_s:8.2f} … {utterance.end_s:8.2f} s"
+            print(f"{path}  {where}  {utterance.end_reason}", flush=True)
     return AudioFileError.exit_code if reader.failures else EX_OK

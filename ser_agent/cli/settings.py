@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,37 @@ if TYPE_CHECKING:
     import argparse
 
 SOURCES = ("microphone", "stdin")
+FILE = "ser-agent/ser-agent.yaml"
+SYSTEM_FOLDER = Path("/etc")
 
 
 def find_config(named: str | None) -> Path | None:
-    """The configuration file: the one named, else the first of the usual places that has one.
+    """The configuration file: the one named, else the first of the usual places that has one for this user.
 
     Raises:
         ConfigError: the named one does not exist.
     """
     if named is not None:
-        if not Path(named).is_file():
+        path = Path(named)
+        if path.is_dir():
+            raise ConfigError(f"{named}: is a folder, not a configuration file")
+        if not path.exists():
             raise ConfigError(f"{named}: no such configuration file")
-        return Path(named)
+        return path
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    usual = (home / "ser-agent" / "ser-agent.yaml", Path("/etc/ser-agent/ser-agent.yaml"))
-    return next((path for path in usual if path.is_file()), None)
+    return next((path for path in (home / FILE, SYSTEM_FOLDER / FILE) if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file that this user may read; a service's is often not everybody's to read."""
+    try:
+        with path.open("rb"):
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        print(f"ser-agent: passed over {path}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return False
 
 
 def load_settings(args: argparse.Namespace) -> Loaded:
@@ -38,7 +55,8 @@ def load_settings(args: argparse.Namespace) -> Loaded:
         ConfigError: something is wrong with it.
     """
     overrides = list(args.overrides)
-    if source := getattr(args, "source", None):
+    source = getattr(args, "source", None)
+    if source is not None:
         overrides.insert(0, f"source={_source(source)}")
     return load(find_config(args.config), tuple(overrides))
 
@@ -46,4 +64,16 @@ def load_settings(args: argparse.Namespace) -> Loaded:
 def _source(text: str) -> str:
     if text in SOURCES:
         return json.dumps({"type": text})
-    return json.dumps({"type": "files", "paths": [str(Path(text).absolute())]})
+    path = str(Path(text).absolute())
+    if not text or not _is_text(path):
+        raise ConfigError(f"--source {text!r}: expected microphone, stdin, or the name of a file in UTF-8")
+    return json.dumps({"type": "files", "paths": [path]})
+
+
+def _is_text(path: str) -> bool:
+    """Whether a name of the file system can stand in a configuration."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
