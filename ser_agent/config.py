@@ -20,7 +20,7 @@ from ser_agent.errors import ConfigError
 from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions
 from ser_agent.plugins import Port, available
 from ser_agent.segmenter import SegmenterOptions
-from ser_agent.yaml_file import Document, KeyPath, parse_scalar, read_document
+from ser_agent.yaml_file import OVERRIDES, Document, KeyPath, parse_scalar, read_document
 
 DEFAULT_TYPES: dict[str, str] = {
     "source": "microphone",
@@ -29,7 +29,6 @@ DEFAULT_TYPES: dict[str, str] = {
 }
 """What a section is about that does not say its ``type``."""
 DEFAULT_SINK = "mqtt"
-OVERRIDES = "--set"
 
 
 class LogOptions(Options):
@@ -151,9 +150,10 @@ def validate(document: Document) -> Config:
 def _override(document: Document, override: str) -> None:
     """Set one key of a document, as ``--set KEY=VALUE`` says."""
     dotted, equals, text = override.partition("=")
+    value = _plain_value(override, text)
     if not equals or not all(dotted.split(".")):
         raise ConfigError(f"{OVERRIDES} {override}: expected KEY=VALUE, for example sinks.0.port=18883")
-    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
+    path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
     if path[0] == "sinks" and "sinks" not in document.data:
         document.data["sinks"] = [{"type": DEFAULT_SINK}]
     node: Any = document.data
@@ -163,10 +163,20 @@ def _override(document: Document, override: str) -> None:
     if isinstance(node, list):
         if not isinstance(last, int) or last >= len(node):
             raise ConfigError(f"{OVERRIDES} {override}: the list has {len(node)} items, counted from 0")
-        node[last] = parse_scalar(text)
+        node[last] = value
     else:
-        node[str(last)] = parse_scalar(text)
+        node[str(last)] = value
+    document.overridden.add(dotted)
     document.secret = {path_ for path_ in document.secret if path_ != path}
+
+
+def _plain_value(override: str, text: str) -> Any:  # noqa: ANN401 - plain YAML data
+    value = parse_scalar(text)
+    try:
+        json.dumps(value, default=str)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{OVERRIDES} {override}: not a value of a configuration: {error}") from error
+    return value
 
 
 def _step(node: Any, key: str | int, where: str) -> Any:  # noqa: ANN401 - plain YAML data

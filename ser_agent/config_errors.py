@@ -41,32 +41,34 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
         document: what it was shown.
         model: the model.
     """
-    mistakes = [(_key_path(detail["loc"], document.data), detail) for detail in error.errors()]
-    mistakes.sort(key=lambda mistake: document.lines.get(mistake[0], 0))
+    mistakes: dict[KeyPath, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        mistakes.setdefault(_key_path(detail["loc"], document.data), []).append(detail)
     return [
-        f"{document.where(path)}: {'.'.join(map(str, path))}: {_explain(detail, path, document, model)}"
-        for path, detail in mistakes
+        f"{document.where(path)}: {'.'.join(map(str, path))}: {_explain(details, path, document, model)}"
+        for path, details in sorted(mistakes.items(), key=lambda mistake: document.lines.get(mistake[0], 0))
     ]
 
 
 def _key_path(location: tuple[str | int, ...], data: Any) -> KeyPath:  # noqa: ANN401 - plain YAML data
-    """A model's location without the plugin types that stand in it, which are no keys."""
+    """A model's location without what stands in it and is no key: a plugin's type, one of several types."""
     path: list[str | int] = []
     node = data
     for step in location:
-        if isinstance(node, dict) and step not in node and step == node.get("type"):
-            continue
-        path.append(step)
-        if isinstance(node, dict):
+        if isinstance(node, dict) and not (step not in node and step == node.get("type")):
+            path.append(step)
             node = node.get(step)
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            node = node[step]
-        else:
-            node = None
+        elif isinstance(node, list) and isinstance(step, int):
+            path.append(step)
+            node = node[step] if step < len(node) else None
     return tuple(path)
 
 
-def _explain(detail: ErrorDetails, path: KeyPath, document: Document, model: type[BaseModel]) -> str:
+def _explain(details: list[ErrorDetails], path: KeyPath, document: Document, model: type[BaseModel]) -> str:
+    expected = [_EXPECTED[detail["type"]] for detail in details if detail["type"] in _EXPECTED]
+    if expected:  # several where a key takes values of several types
+        return f"expected {' or '.join(expected)}{_got(path, document)}"
+    detail = details[0]
     kind = detail["type"]
     if kind == "extra_forbidden":
         known = sorted(set(_known_keys(model, path[:-1], document.data)))
@@ -82,8 +84,6 @@ def _explain(detail: ErrorDetails, path: KeyPath, document: Document, model: typ
         return "the key 'type' is missing"
     if kind == "literal_error":
         return f"expected {detail.get('ctx', {}).get('expected')}{_got(path, document)}"
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}{_got(path, document)}"
     message = detail["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:] + _got(path, document)
 

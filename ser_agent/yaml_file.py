@@ -17,9 +17,11 @@ import yaml
 from ser_agent.errors import ConfigError
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+OVERRIDES = "--set"
 SECRETS_FILE = "secrets.yaml"
 MAX_FILE_BYTES = 1_000_000
 MAX_VALUES = 10_000
+MAX_DEPTH = 30
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -32,16 +34,20 @@ class Document:
         data: plain Python values.
         lines: for each key path the line where its key stands, counted from 1.
         secret: key paths whose values came from a variable or a secret, and must never be shown.
+        overridden: dotted keys whose values come from the command line rather than from the file.
     """
 
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
     secret: set[KeyPath] = field(default_factory=set)
+    overridden: set[str] = field(default_factory=set)
 
     def where(self, path: KeyPath) -> str:
-        """File and line of a key, or of the nearest key around it."""
+        """File and line of a key, or of the nearest key around it; ``--set`` for what was set there."""
         for length in range(len(path), -1, -1):
+            if ".".join(map(str, path[:length])) in self.overridden:
+                return OVERRIDES
             if line := self.lines.get(path[:length]):
                 return f"{self.name}:{line}"
         return self.name
@@ -65,6 +71,8 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}{_explain(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply: no configuration") from error
     document = Document(str(path))
     if node is None:
         return document
@@ -84,6 +92,8 @@ def parse_scalar(text: str) -> Any:  # noqa: ANN401 - whatever YAML's rules make
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{text!r} is not a YAML value{_explain(error)}") from error
+    except RecursionError as error:
+        raise ConfigError("a value is nested too deeply") from error
 
 
 def _explain(error: yaml.YAMLError) -> str:
@@ -126,6 +136,8 @@ class _Reader:
         self._values += 1
         if self._values > MAX_VALUES:
             raise ConfigError(f"{self._document.where(path)}: more than {MAX_VALUES} values: no configuration")
+        if len(path) > MAX_DEPTH:
+            raise ConfigError(f"{self._document.where(path)}: nested too deeply: no configuration")
         self._active.add(id(node))
         try:
             if node.tag == "!secret" and isinstance(node, yaml.ScalarNode):
