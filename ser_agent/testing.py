@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE, AudioFrame, Samples, Utterance
-from ser_agent.messages import AnyMessage, Availability, EmotionEvent, MicrophoneState, SpeechState
+from ser_agent.messages import (
+    AgentInfo,
+    AgentStats,
+    AnyMessage,
+    Availability,
+    EmotionEvent,
+    MicrophoneState,
+    SpeechState,
+)
 from ser_agent.ports import ModelInfo, PluginContext
 
 if TYPE_CHECKING:
@@ -188,6 +196,7 @@ def check_classifier(classifier: EmotionClassifier) -> None:
     assert len(together) == len(batch), "not one answer for each utterance"  # noqa: S101
     for one, other in zip(together, alone, strict=True):
         assert set(one) == set(info.labels), "a distribution has other labels than the model"  # noqa: S101
+        assert all(0.0 <= p <= 1.0 for p in one.values()), "a probability lies outside 0 to 1"  # noqa: S101
         assert math.isclose(sum(one.values()), 1.0, abs_tol=1e-3), "a distribution does not sum to 1"  # noqa: S101
         near = all(math.isclose(one[label], other[label], abs_tol=1e-3) for label in one)
         assert near, "an utterance's neighbours change its answer"  # noqa: S101
@@ -201,18 +210,30 @@ def check_source(source: AudioSource, frames: int = 20) -> None:
         for count, frame in enumerate(source.frames(), start=1):
             assert frame.samples.dtype == np.int16, "samples are not int16"  # noqa: S101
             assert frame.samples.ndim == 1, "samples are not mono"  # noqa: S101
+            assert len(frame.samples) > 0, "a frame is empty"  # noqa: S101
             assert expected in {None, frame.offset}, "offsets have a gap"  # noqa: S101
             expected = frame.offset + len(frame.samples)
             if count >= frames:
                 break
         source.close()
         source.close()
+        assert expected is not None, "frames() ended without any sound"  # noqa: S101
     source.open()
-    reader = threading.Thread(target=lambda: list(source.frames()), daemon=True)
+    faults: list[Exception] = []
+    reader = threading.Thread(target=_read_to_the_end, args=(source, faults), daemon=True)
     reader.start()
     source.close()
     reader.join(PATIENCE_S)
     assert not reader.is_alive(), "close() from another thread does not end frames()"  # noqa: S101
+    assert not faults, f"close() from another thread makes frames() raise {faults[0]!r}"  # noqa: S101
+
+
+def _read_to_the_end(source: AudioSource, faults: list[Exception]) -> None:
+    try:
+        for _ in source.frames():
+            pass
+    except Exception as error:  # noqa: BLE001 - the test's thread reports it
+        faults.append(error)
 
 
 def check_sink(sink: EventSink, event: EmotionEvent) -> None:
@@ -224,9 +245,42 @@ def check_sink(sink: EventSink, event: EmotionEvent) -> None:
         SpeechState(speaking=True),
         event,
         SpeechState(speaking=False),
+        _some_info(event),
+        _some_stats(),
     ):
         sink.publish(message)
     sink.flush(PATIENCE_S)
     assert sink.lost() == 0, "a message was lost though nothing was wrong"  # noqa: S101
     sink.close()
     sink.close()
+
+
+def _some_info(event: EmotionEvent) -> AgentInfo:
+    return AgentInfo(
+        version="0.1.0",
+        site=event.agent,
+        model=event.model,
+        model_licence=None,
+        labels=tuple(score.label for score in event.emotions),
+        languages=(),
+        config_digest="0" * 64,
+    )
+
+
+def _some_stats() -> AgentStats:
+    return AgentStats(
+        uptime_s=60.0,
+        utterances=3,
+        published=1,
+        failed={"classifier": 1},
+        dropped={"too_short": 1},
+        frames_dropped=0,
+        lost_by_sink={"sink": 0},
+        queues={"utterances": 0},
+        latency_p50_ms=None,
+        latency_p95_ms=None,
+        real_time_factor=None,
+        level_dbfs=None,
+        cpu_percent=2.0,
+        rss_mb=None,
+    )
