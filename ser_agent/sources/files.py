@@ -58,8 +58,8 @@ class FilesSource:
         """
         self._closed.clear()
         paths = [self._context.base_dir / path for path in self._options.paths]
-        if missing := [str(path) for path in paths if not path.exists()]:
-            raise SourceError(f"no such file: {', '.join(missing)}")
+        if faults := [fault for path in paths if (fault := _fault_of(path))]:
+            raise SourceError("; ".join(faults))
         self._paths = find_audio_files(paths)
         self._opened_at = time.monotonic()
 
@@ -104,6 +104,17 @@ class FilesSource:
             return not self._closed.is_set()
         heard_at = frame.captured_at + frame.duration_s
         return not self._closed.wait(max(0.0, heard_at - time.monotonic()))
+
+
+def _fault_of(path: Path) -> str | None:
+    """Why a file or folder cannot be had."""
+    try:
+        path.stat()
+    except OSError as error:
+        return f"{path}: {(error.strerror or str(error)).lower()}"
+    except ValueError as error:  # a name that no file can have
+        return f"{str(path)!r}: {error}"
+    return None
 
 
 def _cut(block: Samples) -> Iterator[Samples]:
