@@ -1,0 +1,75 @@
+"""The command line as a user without any configuration has it, and the parts around it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from support.command_line import Command, command_within
+from support.mqtt import Listener, Mosquitto
+from support.pulse import pulse
+
+from ser_agent.sources.devices import has_microphone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.checkpoints import CheckpointBuilder
+
+__all__ = ["pulse"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without a configuration, for this process and its children; width and colours as in a pipe."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
+    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "JOURNAL_STREAM", "NOTIFY_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def ser_agent(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The command, called within this process, whose logging is put back afterwards."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield command_within(capsys)
+    logging.captureWarnings(capture=False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    logging.getLogger("ser_agent").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def broker(mosquitto: str, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that runs, without passwords or encryption."""
+    with Mosquitto(mosquitto, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Listener]:
+    """A client that hears everything on that broker."""
+    with Listener(broker.port) as connected:
+        yield connected
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> CheckpointBuilder:
+    """Makes tiny checkpoints; the test skips where torch or transformers is not installed."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from support.checkpoints import CheckpointBuilder  # noqa: PLC0415 - needs torch
+
+    return CheckpointBuilder(tmp_path)
+
+
+@pytest.fixture
+def no_microphone() -> None:
+    """Tests of what happens without one skip on machines that have one."""
+    if has_microphone():
+        pytest.skip("this machine has a microphone")
