@@ -18,7 +18,8 @@ from ser_agent.sources.microphone import MicrophoneOptions
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from ser_agent.config import Config, Loaded
+    from ser_agent.config import Loaded
+    from ser_agent.options import PluginOptions
 
 log = logging.getLogger(__name__)
 
@@ -42,25 +43,26 @@ def with_stand_ins(loaded: Loaded, cleanup: ExitStack, *, any_source: bool) -> L
         conversation = str(files("ser_agent").joinpath(CONVERSATION))
         options = FilesOptions(paths=(conversation,), realtime=True)
         config = config.model_copy(update={"source": options})
-    _provide_broker(config, cleanup)
-    return replace(loaded, config=config)
+    sinks = tuple(options for options in config.sinks if _has_broker(options, cleanup))
+    return replace(loaded, config=config.model_copy(update={"sinks": sinks}))
 
 
-def _provide_broker(config: Config, cleanup: ExitStack) -> None:
-    for options in config.sinks:
-        if not isinstance(options, MqttOptions) or not _can_be_embedded(options):
-            continue
-        host, port = options.host, options.port or PORT
-        if _answers(host, port):
-            continue
-        broker = EmbeddedBroker(port)
-        try:
-            broker.start()
-        except UnavailableError as error:
-            log.warning("no broker answers at %s:%d; events are not published (%s)", host, port, error)
-            continue
-        cleanup.callback(broker.stop)
-        log.warning("no broker answers at %s:%d: started an embedded one there (loopback only)", host, port)
+def _has_broker(options: PluginOptions, cleanup: ExitStack) -> bool:
+    """Whether a sink is of any use: where it lacks a broker that can be embedded, that is tried."""
+    if not isinstance(options, MqttOptions) or not _can_be_embedded(options):
+        return True
+    host, port = options.host, options.port or PORT
+    if _answers(host, port):
+        return True
+    broker = EmbeddedBroker(port)
+    try:
+        broker.start()
+    except UnavailableError as error:
+        log.warning("no broker answers at %s:%d; events are not published (%s)", host, port, error)
+        return False
+    cleanup.callback(broker.stop)
+    log.warning("no broker answers at %s:%d: started an embedded one there (loopback only)", host, port)
+    return True
 
 
 def _can_be_embedded(options: MqttOptions) -> bool:

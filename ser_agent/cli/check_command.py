@@ -67,7 +67,7 @@ def _hear(workshop: Workshop) -> str:
         source.close()
     if frame is None:
         raise SourceError(
-            f"no sound within {FIRST_FRAME_S:.0f} s" if late.is_set() else "it ended without any sound"
+            f"no sound within {FIRST_FRAME_S:g} s" if late.is_set() else "it ended without any sound"
         )
     return "sound arrives"
 

@@ -9,6 +9,7 @@ import pytest
 from support.command_line import Command, command_within
 from support.mqtt import Listener, Mosquitto
 from support.pulse import pulse
+from support.third_party import install
 
 from ser_agent.sources.devices import has_microphone
 
@@ -42,6 +43,13 @@ def ser_agent(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
     logging.getLogger("ser_agent").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plugins of a third party, for the processes that a test starts."""
+    install(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
 
 
 @pytest.fixture

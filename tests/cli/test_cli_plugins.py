@@ -9,67 +9,7 @@ from support.agent import ser_agent as ser_agent_process
 
 CLIP = Path(__file__).resolve().parents[1] / "data" / "1076_ITH_DIS_XX.opus"
 
-ENTRY_POINTS = """
-[ser_agent.vads]
-deaf = third_party:DeafVad
-buggy = third_party:BuggyVad
-[ser_agent.sinks]
-lamp = third_party:LampSink
-"""
-
-MODULE = '''
-from typing import Literal
-
-from pydantic import Field
-from ser_agent.options import VadOptions
-
-
-class DeafOptions(VadOptions):
-    type: Literal["deaf"] = "deaf"
-    ears: int = Field(default=0, le=2)
-
-
-class DeafVad:
-    """Hears nothing [at all]."""
-
-    Options = DeafOptions
-
-    def __init__(self, options, context):
-        pass
-
-    def probability(self, hop):
-        return 0.0
-
-    def reset(self):
-        pass
-
-
-class BuggyOptions(VadOptions):
-    type: Literal["buggy"] = "buggy"
-
-
-class BuggyVad(DeafVad):
-    Options = BuggyOptions
-
-    def probability(self, hop):
-        return 1 / 0
-
-
-def __getattr__(name):
-    raise RuntimeError("pip install 'lamp[colours]'")
-'''
-
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution of a third party that the agent's processes find."""
-    site = tmp_path / "site"
-    information = site / "third_party-7.0.dist-info"
-    information.mkdir(parents=True)
-    (site / "third_party.py").write_text(MODULE, encoding="utf-8")
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 7.0\n")
-    (information / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.setenv("PYTHONPATH", str(site))
+pytestmark = pytest.mark.usefixtures("third_party")
 
 
 def test_they_are_listed_and_one_that_does_not_load_says_why() -> None:
