@@ -150,19 +150,19 @@ def validate(document: Document) -> Config:
 def _override(document: Document, override: str) -> None:
     """Set one key of a document, as ``--set KEY=VALUE`` says."""
     dotted, equals, text = override.partition("=")
-    value = _plain_value(override, text)
     if not equals or not all(dotted.split(".")):
         raise ConfigError(f"{OVERRIDES} {override}: expected KEY=VALUE, for example sinks.0.port=18883")
+    value = _plain_value(dotted, text)
     path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
     if path[0] == "sinks" and "sinks" not in document.data:
         document.data["sinks"] = [{"type": DEFAULT_SINK}]
     node: Any = document.data
     for here, key in enumerate(path[:-1]):
-        node = _step(node, key, f"{OVERRIDES} {override}: {'.'.join(map(str, path[: here + 1]))}")
+        node = _step(node, key, f"{OVERRIDES} {dotted}: {'.'.join(map(str, path[: here + 1]))}")
     last = path[-1]
     if isinstance(node, list):
         if not isinstance(last, int) or last >= len(node):
-            raise ConfigError(f"{OVERRIDES} {override}: the list has {len(node)} items, counted from 0")
+            raise ConfigError(f"{OVERRIDES} {dotted}: the list has {len(node)} items, counted from 0")
         node[last] = value
     else:
         node[str(last)] = value
@@ -170,12 +170,14 @@ def _override(document: Document, override: str) -> None:
     document.secret = {path_ for path_ in document.secret if path_ != path}
 
 
-def _plain_value(override: str, text: str) -> Any:  # noqa: ANN401 - plain YAML data
-    value = parse_scalar(text)
+def _plain_value(dotted: str, text: str) -> Any:  # noqa: ANN401 - plain YAML data
     try:
+        value = parse_scalar(text)
         json.dumps(value, default=str)
+    except ConfigError as error:
+        raise ConfigError(f"{OVERRIDES} {dotted}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{OVERRIDES} {override}: not a value of a configuration: {error}") from error
+        raise ConfigError(f"{OVERRIDES} {dotted}: not a value of a configuration: {error}") from error
     return value
 
 

@@ -91,7 +91,7 @@ def parse_scalar(text: str) -> Any:  # noqa: ANN401 - whatever YAML's rules make
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r} is not a YAML value{_explain(error)}") from error
+        raise ConfigError(f"this is not a YAML value{_explain(error)}") from error
     except RecursionError as error:
         raise ConfigError("a value is nested too deeply") from error
 
