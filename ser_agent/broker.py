@@ -108,13 +108,24 @@ def _tidy_broker() -> Any:  # noqa: ANN401 - the class of an optional package
     from amqtt.broker import Broker  # noqa: PLC0415 - an extra
 
     class TidyBroker(Broker):  # type: ignore[misc]  # untyped to mypy: an extra
+        def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - the base's
+            super().__init__(*arguments, **named)
+            self._writers: set[asyncio.StreamWriter] = set()
+
         async def stream_connected(
             self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
         ) -> None:
+            self._writers.add(writer)
             try:
                 await super().stream_connected(reader, writer, listener_name)
             finally:
+                self._writers.discard(writer)
                 writer.close()
+
+        async def shutdown(self) -> None:
+            for writer in self._writers:  # else it would wait for clients that are still connected
+                writer.close()
+            await super().shutdown()
 
     return TidyBroker
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import socket
@@ -71,6 +72,19 @@ def test_it_stops_without_leaving_anything_and_starts_again(embedded: EmbeddedBr
     assert "mqtt-broker" not in {thread.name for thread in threading.enumerate()}
     embedded.start()
     assert make_sink(embedded.port, tmp_path).probe(5.0)
+
+
+@pytest.mark.parametrize("attempt", range(6))  # a client that is just being told something was waited for
+def test_it_stops_also_while_somebody_listens(embedded: EmbeddedBroker, tmp_path: Path, attempt: int) -> None:
+    with contextlib.ExitStack() as staying:
+        with opened(make_sink(embedded.port, tmp_path)) as sink:
+            sink.publish(Availability(online=True))
+            sink.flush(PATIENCE_S)
+            staying.enter_context(Listener(embedded.port, v5=False))
+            sink.publish(an_event(1))
+            sink.flush(PATIENCE_S)
+        embedded.stop()
+        assert "mqtt-broker" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_it_bears_with_connections_that_never_say_a_word(embedded: EmbeddedBroker, tmp_path: Path) -> None:
