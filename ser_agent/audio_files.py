@@ -118,8 +118,6 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         # Looked at before it is opened: opening a pipe would wait for somebody to write.
         status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise AudioFileError(f"{path}: is a folder")
         if not stat.S_ISREG(status.st_mode):
             raise AudioFileError(f"{path}: is not a regular file")
         if status.st_size == 0:

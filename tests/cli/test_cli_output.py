@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -50,18 +51,17 @@ def test_closed_outputs_do_no_harm(arguments: Sequence[str]) -> None:
     assert done.returncode == 0
 
 
-def on_a_terminal(arguments: Sequence[str | Path], output: Path) -> str:
-    """Run a command with standard error on a terminal and its output in a file; give what the terminal saw."""
+def on_a_terminal(arguments: Sequence[str | Path], output: Path | None = None) -> str:
+    """Run a command on a terminal, its output led into a file if one is named; give what the terminal saw."""
     terminal, end = os.openpty()
-    with output.open("wb") as file:
-        process = subprocess.Popen([*PROGRAM, *arguments], stdout=file, stderr=end, stdin=end)
+    with contextlib.ExitStack() as closing:
+        stdout = end if output is None else closing.enter_context(output.open("wb"))
+        process = subprocess.Popen([*PROGRAM, *arguments], stdin=end, stdout=stdout, stderr=end)
     os.close(end)
     seen = b""
-    try:
+    with contextlib.suppress(OSError):  # how a terminal without programs reads
         while block := os.read(terminal, 65_536):
             seen += block
-    except OSError:  # how a terminal without programs reads
-        pass
     os.close(terminal)
     assert process.wait() == 0
     return seen.decode()
@@ -76,6 +76,18 @@ def test_a_progress_bar_on_the_terminal_keeps_nothing_from_a_file(tmp_path: Path
     found = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert {record["file"] for record in found} <= {str(path) for path in DATA.glob("*.opus")}
     assert ser_agent_process("segment", "--jsonl", str(DATA)).stdout == output.read_text(encoding="utf-8")
+
+
+def test_a_progress_bar_and_the_output_share_a_terminal() -> None:
+    seen = on_a_terminal(["segment", DATA])
+    assert "listening" in seen
+    assert seen.count(CLIP.name) == 1
+
+
+def test_a_table_keeps_to_the_terminals_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = on_a_terminal(["plugins"]).splitlines()
+    assert {len(row) for row in rows if row.startswith("│")} == {60}
 
 
 def test_a_single_file_needs_no_progress_bar(tmp_path: Path) -> None:

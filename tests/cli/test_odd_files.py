@@ -35,11 +35,14 @@ def test_whatever_the_format_the_same_utterance_is_found(ser_agent: Command, tmp
 def test_a_file_that_was_cut_off_is_used_as_far_as_it_goes_and_said_to_be(
     ser_agent: Command, tmp_path: Path
 ) -> None:
-    cut = tmp_path / "cut.wav"
-    write_cut_off(cut, read_utterance(CLIP))
-    outcome = ser_agent("segment", "--jsonl", cut)
-    assert (outcome.code, len(outcome.records)) == (0, 1)
-    assert f"{cut}: shorter than its header says (cut off?): used what there is" in outcome.err
+    wav, mp3 = tmp_path / "cut.wav", tmp_path / "cut.mp3"
+    write_cut_off(wav, read_utterance(CLIP))
+    soundfile.write(mp3, np.tile(read_utterance(CLIP), 2), RATE)
+    mp3.write_bytes(mp3.read_bytes()[: mp3.stat().st_size // 2])
+    for cut in (wav, mp3):
+        outcome = ser_agent("segment", "--jsonl", cut)
+        assert (outcome.code, len(outcome.records)) == (0, 1)
+        assert f"{cut}: shorter than its header says (cut off?): used what there is" in outcome.err
 
 
 def test_what_was_found_before_the_damage_is_told(ser_agent: Command, tmp_path: Path) -> None:
