@@ -19,6 +19,9 @@ T = TypeVar("T")
 OPEN_S = 10.0
 """An audio server that does not answer for so long hangs."""
 
+PORTAUDIO = Aside()
+"""Who calls PortAudio, in all of this process: it takes one call at a time, and each may hang with the server."""
+
 
 def find_device(devices: list[DeviceInfo], wanted: str | int) -> DeviceInfo:
     """Choose an input device.
@@ -82,7 +85,7 @@ def _ask(question: Callable[[PortAudio], T]) -> T:
             portaudio.terminate()
 
     try:
-        return Aside().run(ask, OPEN_S)
+        return PORTAUDIO.run(ask, OPEN_S)
     except HangsError as error:
         raise hanging() from error
 

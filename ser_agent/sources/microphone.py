@@ -14,11 +14,11 @@ from ser_agent.buffer import BoundedQueue, Closed
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.options import PluginOptions
 from ser_agent.resampling import MonoResampler
-from ser_agent.sources.aside import Aside, HangsError
-from ser_agent.sources.devices import OPEN_S, find_device, hanging, initialised, portaudio_library
+from ser_agent.sources.aside import HangsError
+from ser_agent.sources.devices import OPEN_S, PORTAUDIO, find_device, hanging, initialised, portaudio_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ser_agent.ports import PluginContext
     from ser_agent.sources.portaudio import Capture, DeviceInfo, PortAudio
@@ -104,7 +104,6 @@ class MicrophoneSource:
 
     def __init__(self, options: MicrophoneOptions, context: PluginContext) -> None:  # noqa: ARG002 - the port's
         self._options = options
-        self._aside = Aside()
         self._wanted = False
         self._portaudio: PortAudio | None = None
         self._capture: Capture | None = None
@@ -122,7 +121,7 @@ class MicrophoneSource:
         self._blocks.close()
         self._wanted = True
         try:
-            self._aside.run(self._acquire, OPEN_S)
+            PORTAUDIO.run(self._acquire, OPEN_S)
         except HangsError as error:
             self._wanted = False
             raise hanging() from error
@@ -159,7 +158,7 @@ class MicrophoneSource:
         self._blocks.close()
         self._wanted = False
         try:
-            self._aside.run(self._release, CLOSE_S)
+            PORTAUDIO.run(self._release, CLOSE_S)
         except HangsError:
             log.warning("%s", hanging())
 
@@ -189,7 +188,30 @@ class MicrophoneSource:
 
     def _start(self, portaudio: PortAudio) -> None:
         device = find_device(portaudio.inputs(), self._options.device)
-        rate, channels = self._shape(portaudio, device)
+        refusals = []
+        for rate, channels in self._shapes(device):
+            try:
+                self._capture, self._blocks = self._captured(portaudio, device, rate, channels)
+            except portaudio_library().PortAudioError as error:
+                refusals.append(f"{rate} Hz with {channels} channel{'s' if channels > 1 else ''}: {error}")
+            else:
+                self._device, self._rate, self._channels = device, rate, channels
+                return
+        raise SourceError(f"microphone {device.name!r} does not open at {'; '.join(refusals)}")
+
+    def _shapes(self, device: DeviceInfo) -> Iterable[tuple[int, int]]:
+        """Rate and channels to try one after the other: the wanted ones, else ours, else the device's own.
+
+        Opening tells whether the device takes them. PyAudio would also answer that beforehand, yet holds the
+        interpreter's lock meanwhile: with a server that hangs, all of this process would stand still.
+        """
+        rates = (self._options.rate,) if self._options.rate else (SAMPLE_RATE, device.native_rate)
+        channels = (self._options.channels,) if self._options.channels else (1, device.channels)
+        return dict.fromkeys((rate, count) for rate in rates for count in channels)
+
+    def _captured(
+        self, portaudio: PortAudio, device: DeviceInfo, rate: int, channels: int
+    ) -> tuple[Capture, BoundedQueue[Block]]:
         frames = max(1, round(rate * self._options.frame_ms / 1000))
         blocks: BoundedQueue[Block] = BoundedQueue(
             max(2, round(self._options.buffer_s * 1000 / self._options.frame_ms))
@@ -204,24 +226,7 @@ class MicrophoneSource:
             blocks.put(Block(position, time.monotonic() - count / rate, data))
             position += count
 
-        try:
-            self._capture = portaudio.capture(device, rate, channels, frames, on_block)
-        except portaudio_library().PortAudioError as error:
-            raise SourceError(f"microphone {device.name!r} does not open at {rate} Hz: {error}") from error
-        self._device, self._rate, self._channels, self._blocks = device, rate, channels, blocks
-
-    def _shape(self, portaudio: PortAudio, device: DeviceInfo) -> tuple[int, int]:
-        """Rate and channels to capture with: the wanted ones, else what the device takes."""
-        channels = (self._options.channels,) if self._options.channels else (1, device.channels)
-        rates = (self._options.rate,) if self._options.rate else (SAMPLE_RATE, device.native_rate)
-        for rate in rates:
-            for count in channels:
-                if portaudio.takes(device, rate, count):
-                    return rate, count
-        raise SourceError(
-            f"microphone {device.name!r} takes none of {' or '.join(map(str, rates))} Hz "
-            f"with {' or '.join(map(str, channels))} channels"
-        )
+        return portaudio.capture(device, rate, channels, frames, on_block), blocks
 
     def _why_lost(self, capture: Capture, silent_s: float) -> str:
         name = self._device.name if self._device else "?"

@@ -56,16 +56,30 @@ class PulseServer:
             time.sleep(0.05)
         self._pactl("set-default-source", "microphone")
 
-    def play(self, path: Path) -> None:
+    def play(self, path: Path, sink: str = "speaker") -> None:
         """Play a sound file to its end."""
         subprocess.run(
-            ["paplay", "--device=speaker", str(path)], env=os.environ | self.environment, check=True, timeout=90
+            ["paplay", f"--device={sink}", str(path)], env=os.environ | self.environment, check=True, timeout=90
         )
+
+    def control(self, *arguments: str) -> str:
+        """Run ``pactl`` and give what it says."""
+        done = self._pactl(*arguments)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def hang(self) -> None:
+        """Stop the daemon where it stands: connections stay, nothing is answered."""
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End ``hang``."""
+        os.kill(self._pid(), signal.SIGCONT)
 
     def kill(self) -> None:
         """End the daemon at once."""
         try:
-            pid = int((self._runtime / "pulse" / "pid").read_text(encoding="ascii"))
+            pid = self._pid()
             os.kill(pid, signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError):
             return
@@ -73,6 +87,9 @@ class PulseServer:
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         shutil.rmtree(self._runtime / "pulse", ignore_errors=True)
+
+    def _pid(self) -> int:
+        return int((self._runtime / "pulse" / "pid").read_text(encoding="ascii"))
 
     def _pactl(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
