@@ -6,68 +6,21 @@ import math
 import queue
 import signal
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
+from support.rig import PAUSE, SPEECH, Rig, speech
 
-from ser_agent.agent import Agent, Outcome, Parts
-from ser_agent.audio import SAMPLE_RATE, AudioFrame, Samples, Utterance
+from ser_agent.agent import Outcome
 from ser_agent.errors import ClassificationError, SerAgentError, SinkError, SourceError, SourceLost
 from ser_agent.messages import AgentInfo, AnyMessage, Availability, EmotionEvent, MicrophoneState, SpeechState
 from ser_agent.pipeline.stage import Occurrence, Signalled
-from ser_agent.segmenter import SegmenterOptions
-from ser_agent.systemd import Notifier
-from ser_agent.testing import FakeClassifier, LoudnessDetector, RecordingSink, ScriptedSource, frames_of, tone
+from ser_agent.testing import FakeClassifier, RecordingSink, ScriptedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ser_agent.ports import EventSink
-
-SPEECH = tone(1.0)
-PAUSE = np.zeros(SAMPLE_RATE, dtype=np.int16)
-
-
-def speech(*stretches: Samples) -> list[AudioFrame]:
-    return frames_of(np.concatenate(stretches))
-
-
-@dataclass
-class Rig:
-    """An agent made of fakes."""
-
-    source: ScriptedSource
-    classifier: FakeClassifier = field(default_factory=FakeClassifier)
-    sinks: Mapping[str, EventSink] = field(default_factory=lambda: {"record": RecordingSink()})
-    min_confidence: float = 0.4
-    accept_reload: Callable[[], bool] = lambda: True
-    occurrences: queue.SimpleQueue[Occurrence] = field(default_factory=queue.SimpleQueue)
-
-    def agent(self) -> Agent:
-        parts = Parts(
-            site="attic",
-            version="1",
-            config_digest="0",
-            source_name="scripted",
-            source=self.source,
-            detector=LoudnessDetector(),
-            threshold=0.5,
-            segmenter=SegmenterOptions(),
-            classifier=self.classifier,
-            top=2,
-            min_confidence=self.min_confidence,
-            sinks=self.sinks,
-            stats_interval_s=60.0,
-        )
-        return Agent(parts, self.occurrences, Notifier({}), self.accept_reload)
-
-    @property
-    def record(self) -> RecordingSink:
-        sink = self.sinks["record"]
-        assert isinstance(sink, RecordingSink)
-        return sink
+    from ser_agent.audio import AudioFrame, Utterance
 
 
 def kinds(messages: Sequence[AnyMessage]) -> list[str]:
@@ -142,10 +95,11 @@ def test_a_lost_source_is_opened_again_and_nothing_spans_the_loss() -> None:
         SourceLost("unplugged"),
         *speech(SPEECH, PAUSE),
     ]
-    rig = Rig(ScriptedSource(script))
+    source = ScriptedSource(script)
+    rig = Rig(source)
     agent = rig.agent()
     agent.run()
-    assert rig.source.opened == 2
+    assert source.opened == 2
     assert [event.end_reason for event in rig.record.events] == ["source_lost", "silence"]
     told = [word for word in kinds(rig.record.messages) if word in {"heard", "lost", "deaf", "online"}]
     assert told == ["online", "heard", "lost", "heard", "deaf"]

@@ -1,0 +1,69 @@
+"""An agent in this process, made of fakes or of what a test puts in their place."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_agent.agent import Agent, Parts
+from ser_agent.audio import SAMPLE_RATE, AudioFrame, Samples
+from ser_agent.segmenter import SegmenterOptions
+from ser_agent.systemd import Notifier
+from ser_agent.testing import FakeClassifier, LoudnessDetector, RecordingSink, ScriptedSource, frames_of, tone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ser_agent.pipeline.stage import Occurrences
+    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+
+SPEECH = tone(1.0)
+PAUSE = np.zeros(SAMPLE_RATE, dtype=np.int16)
+
+
+def speech(*stretches: Samples) -> list[AudioFrame]:
+    """Stretches of sound, one after the other, as frames."""
+    return frames_of(np.concatenate(stretches))
+
+
+@dataclass
+class Rig:
+    """An agent made of fakes."""
+
+    source: AudioSource = field(default_factory=lambda: ScriptedSource(speech(SPEECH, PAUSE)))
+    classifier: EmotionClassifier = field(default_factory=FakeClassifier)
+    sinks: Mapping[str, EventSink] = field(default_factory=lambda: {"record": RecordingSink()})
+    detector: VoiceActivityDetector = field(default_factory=LoudnessDetector)
+    min_confidence: float = 0.4
+    stats_interval_s: float = 60.0
+    accept_reload: Callable[[], bool] = lambda: True
+    occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
+
+    def agent(self) -> Agent:
+        """The agent, not yet started."""
+        parts = Parts(
+            site="attic",
+            version="1",
+            config_digest="0",
+            source_name="scripted",
+            source=self.source,
+            detector=self.detector,
+            threshold=0.5,
+            segmenter=SegmenterOptions(),
+            classifier=self.classifier,
+            top=2,
+            min_confidence=self.min_confidence,
+            sinks=self.sinks,
+            stats_interval_s=self.stats_interval_s,
+        )
+        return Agent(parts, self.occurrences, Notifier({}), self.accept_reload)
+
+    @property
+    def record(self) -> RecordingSink:
+        """The sink called ``record``."""
+        sink = self.sinks["record"]
+        assert isinstance(sink, RecordingSink)
+        return sink
