@@ -10,9 +10,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.mqtt import wait_until
 from support.rig import PAUSE, SPEECH, Rig, speech
 
-from ser_agent.agent import Outcome
+from ser_agent.agent import UTTERANCES_WAITING, Outcome
 from ser_agent.errors import EX_SOFTWARE, SerAgentError, SourceError, SourceLost
 from ser_agent.pipeline.stage import Occurrence, Signalled, StageEnded
 from ser_agent.testing import FakeClassifier, RecordingSink, ScriptedSource
@@ -186,9 +187,10 @@ def test_a_classifier_that_answers_nothing_at_all_is_a_failure_too() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_a_part_that_calls_exit_in_its_thread_ends_the_agent_and_all_its_threads(*, live: bool) -> None:
     def leave(_: Utterance) -> Mapping[str, float]:
+        # More have begun than may wait: a source that can wait does so when the classifier goes.
+        wait_until(lambda: agent.books.begun > UTTERANCES_WAITING + 1, "the queue is full")
         sys.exit(3)
 
-    # More utterances than may wait, so that a source that can wait does so when the classifier goes.
     rig = Rig(ScriptedSource(speech(*[SPEECH, PAUSE] * 12), live=live), FakeClassifier(leave))
     agent = rig.agent()
     with pytest.raises(SerAgentError, match="stage classify died: SystemExit: 3") as caught:
