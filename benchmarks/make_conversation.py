@@ -3,8 +3,8 @@
     python -m benchmarks.make_conversation
 
 Two clips of each of CREMA-D's six emotions, each by another ``dev`` speaker (never trained on), drawn by
-a seeded generator and not by what the classifier makes of them; pauses of 1 to 2 s; dishes, a barking dog and birds
-from recordings whose licences allow it. The truth goes beside it as JSON.
+a seeded generator and not by what the classifier makes of them; pauses of 1 to 2 s; dishes, a barking dog and
+birds from recordings whose licences allow it. The truth goes beside it as JSON.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ TEST_DATA = ROOT / "tests" / "data"
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad")
 ROUNDS = 2
 UNHEARD = frozenset({"1061_IEO_ANG_HI"})
-"""Not to be drawn: a shout that Silero does not take for speech. How many such clips there are, ``benchmarks/vad.py``
-tells; in a conversation that shows an event for every sentence, it would only puzzle."""
+"""Not to be drawn: a shout that Silero does not take for speech. How many such clips there are,
+``benchmarks/vad.py`` tells; in a conversation that shows an event for every sentence, it would only puzzle."""
 SPEECH_DBFS = -22.0
 PAUSES_S = (1.0, 2.0)
 LEAD_S = 1.5

@@ -13,15 +13,13 @@ from ser_agent.audio import float_from_pcm16
 from training.cache import Cache
 from training.corpora import allowed_labels, read_manifest, sampling_weights
 from training.figures import mean_uar
-from training.head import fit_head, pooled_states
+from training.head import MovingStandardisation, fit_head, pooled_states
 from training.network import (
     freeze_what_is_given,
-    head_parameters,
     load_model,
     masked_cross_entropy,
     new_model,
     predict_logits,
-    quicken_front_end,
 )
 from training.sound import Augmenter, collate
 
@@ -71,7 +69,6 @@ class _Run:
         """Train the head on one augmented look at each clip, and keep the model."""
         model = new_model(self.settings.start_folder)
         self._say(f"pooling the states of {len(self.train)} clips")
-        quicken_front_end(model)
         pooled = pooled_states(model, [self.augment(clip) for clip in self.train])
         loss = fit_head(model, pooled, self.train, self.settings)
         self._say(f"head: loss {loss:.3f}, layers {model.layer_weights.softmax(0).tolist()}")
@@ -83,9 +80,9 @@ class _Run:
         goal = self.settings.finetune
         model = load_model(self.settings.run_folder / "head")
         freeze_what_is_given(model)
-        quicken_front_end(model)
         optimizer = self._optimizer(model)
         self._resume(model, optimizer)
+        self._standardisation = MovingStandardisation(model)
         checked_s, losses, batches = self.elapsed_s, [], self._batches()
         while (progress := self._progress()) < 1.0:
             started_s = time.monotonic()
@@ -108,7 +105,7 @@ class _Run:
 
     def _optimizer(self, model: Wav2Vec2ForSequenceClassification) -> torch.optim.Optimizer:
         goal = self.settings.finetune
-        head = [value for value in head_parameters(model) if value.requires_grad]
+        head = [model.layer_weights, *model.classifier.parameters()]
         encoder = [value for value in model.wav2vec2.parameters() if value.requires_grad]
         groups = [
             {"params": encoder, "lr": goal.learning_rate, "full_lr": goal.learning_rate},
@@ -146,6 +143,7 @@ class _Run:
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * pace
         optimizer.step()
+        self._standardisation.follow(mask)
         return loss.item()
 
     def _check(self, model: Wav2Vec2ForSequenceClassification) -> None:

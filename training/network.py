@@ -13,7 +13,7 @@ from training.corpora import LABELS
 from training.sound import collate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,6 +37,7 @@ def new_model(start: Path) -> Wav2Vec2ForSequenceClassification:
     config.label2id = {label: index for index, label in enumerate(LABELS)}
     config.use_weighted_layer_sum = True
     config.classifier_proj_size = config.hidden_size
+    config.mask_time_min_masks = 1
     model = Wav2Vec2ForSequenceClassification.from_pretrained(start, config=config, dtype=torch.float32)
     with torch.no_grad():
         model.layer_weights.copy_(torch.tensor(_START_MIX))
@@ -61,18 +62,10 @@ def load_model(folder: Path) -> Wav2Vec2ForSequenceClassification:
     return model
 
 
-def head_parameters(model: Wav2Vec2ForSequenceClassification) -> Iterator[nn.Parameter]:
-    """Give what is not the encoder: the layers' weights, the projection and the classifier."""
-    yield model.layer_weights
-    yield from model.projector.parameters()
-    yield from model.classifier.parameters()
-
-
 def freeze_what_is_given(model: Wav2Vec2ForSequenceClassification) -> None:
     """Train the transformer's layers, the layers' weights and the classifier; leave all else as it is.
 
-    The front end and the positions were fitted with care and break easily. What goes into the projection has means
-    of up to fifty deviations: Adam's steps, all of one size, would shift what comes out by whole deviations.
+    The front end and the positions were fitted with care and break easily.
     """
     modules: tuple[nn.Module, ...] = (
         model.wav2vec2.feature_extractor,
@@ -84,22 +77,6 @@ def freeze_what_is_given(model: Wav2Vec2ForSequenceClassification) -> None:
         module.requires_grad_(requires_grad=False)
     model.wav2vec2.masked_spec_embed.requires_grad = False
     model.wav2vec2.feature_extractor._requires_grad = False  # noqa: SLF001 - as its own freezing method does
-
-
-def quicken_front_end(model: Wav2Vec2ForSequenceClassification) -> None:
-    """Compute the frozen convolutions in bfloat16: they are most of the work, and a third of it then.
-
-    What follows stays in single precision: the positions' constant of 16 would be rounded to steps of 0.06.
-    """
-    front_end: nn.Module = model.wav2vec2.feature_extractor
-    inner = front_end.forward
-
-    def forward(values: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            features: torch.Tensor = inner(values)
-        return features.float()
-
-    front_end.forward = forward
 
 
 def masked_cross_entropy(

@@ -20,7 +20,8 @@ class HeadSettings(_Section):
     steps: int = Field(1500, ge=1)
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.1, ge=0)
+    l2: float = Field(0.02, ge=0)
+    """Penalty on the classifier's squared weights."""
 
 
 class FinetuneSettings(_Section):
