@@ -257,3 +257,27 @@ def test_a_gap_in_the_offsets_is_counted_in_frames_and_no_utterance_spans_it() -
     agent.run()
     assert [event.end_reason for event in rig.record.events] == ["source_lost", "silence"]
     assert agent.stats().frames_dropped == 10
+
+
+def test_a_stage_that_hangs_does_not_keep_the_agent_and_what_it_holds_is_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ser_agent.agent.STOP_S", 0.2)
+    monkeypatch.setattr("ser_agent.agent.FLUSH_S", 0.1)
+    gate = threading.Event()
+    occurrences: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
+
+    def hang(_: Utterance) -> Mapping[str, float]:
+        occurrences.put(Signalled(signal.SIGTERM))
+        gate.wait(PATIENCE_S)
+        return {"happy": 1.0}
+
+    rig = Rig(ScriptedSource(speech(*[SPEECH, PAUSE] * 3)), FakeClassifier(hang), occurrences=occurrences)
+    agent = rig.agent()
+    assert agent.run() is Outcome.STOPPED
+    assert "stage classify did not stop in time" in caplog.text
+    assert agent.books.dropped["shutdown"] >= 1
+    assert agent.books.open == 0
+    assert rig.record.calls == ["open", "flush", "close"]
+    gate.set()
+    wait_until(lambda: threads_of(agent) == [], "the threads end once they can")

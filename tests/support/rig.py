@@ -39,6 +39,7 @@ class Rig:
     detector: VoiceActivityDetector = field(default_factory=LoudnessDetector)
     min_confidence: float = 0.4
     stats_interval_s: float = 60.0
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
     accept_reload: Callable[[], bool] = lambda: True
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
 
@@ -59,7 +60,7 @@ class Rig:
             sinks=self.sinks,
             stats_interval_s=self.stats_interval_s,
         )
-        return Agent(parts, self.occurrences, Notifier({}), self.accept_reload)
+        return Agent(parts, self.occurrences, self.notifier, self.accept_reload)
 
     @property
     def record(self) -> RecordingSink:
