@@ -203,3 +203,18 @@ def test_a_bug_in_a_stage_ends_the_agent_with_the_code_for_bugs() -> None:
     with pytest.raises(SerAgentError, match="stage listen died: ZeroDivisionError: oops") as caught:
         rig.agent().run()
     assert caught.value.exit_code == 70
+
+
+def test_sinks_may_have_the_names_of_stages() -> None:
+    sinks = {name: RecordingSink() for name in ("classify", "listen")}
+    agent = Rig(sinks=sinks).agent()
+    assert agent.run() is Outcome.ENDED
+    assert [len(sink.events) for sink in sinks.values()] == [1, 1]
+    assert agent.stats().lost_by_sink == {"classify": 0, "listen": 0}
+
+
+def test_what_turns_out_too_short_to_be_an_utterance_is_dropped_and_counted() -> None:
+    rig = Rig(ScriptedSource(speech(PAUSE, SPEECH[:3200], PAUSE, SPEECH, PAUSE)))
+    agent = rig.agent()
+    agent.run()
+    assert (agent.books.begun, agent.books.published, agent.books.dropped) == (2, 1, {"too_short": 1})

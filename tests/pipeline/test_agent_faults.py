@@ -200,6 +200,24 @@ def test_a_part_that_calls_exit_in_its_thread_ends_the_agent_and_all_its_threads
     assert agent.books.open == 0
 
 
+def test_a_source_that_can_wait_does_so_with_signs_of_life_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ser_agent.pipeline.listen.POLL_S", 0.001)
+    signs = threading.Semaphore(0)
+
+    def slow(utterance: Utterance) -> Mapping[str, float]:
+        if utterance.offset == 0:
+            wait_until(lambda: agent.books.begun > UTTERANCES_WAITING + 1, "the queue is full")
+            monkeypatch.setattr(agent._listen, "beat", signs.release)
+            assert all(signs.acquire(timeout=PATIENCE_S) for _ in range(100))
+        return {"happy": 1.0}
+
+    agent = Rig(ScriptedSource(speech(*[SPEECH, PAUSE] * 12)), FakeClassifier(slow)).agent()
+    assert agent.run() is Outcome.ENDED
+    assert (agent.books.begun, agent.books.published) == (12, 12)
+
+
 class ClumsySink(RecordingSink):
     def flush(self, timeout_s: float) -> None:
         super().flush(timeout_s)
@@ -221,14 +239,6 @@ def test_a_sink_that_fails_at_the_end_does_not_keep_the_others_from_theirs(
     assert "sink clumsy did not end well" in caplog.text
     assert "clumsy flush" in caplog.text
     assert "clumsy close" in caplog.text
-
-
-def test_sinks_may_have_the_names_of_stages() -> None:
-    sinks = {name: RecordingSink() for name in ("classify", "listen")}
-    agent = Rig(sinks=sinks).agent()
-    assert agent.run() is Outcome.ENDED
-    assert [len(sink.events) for sink in sinks.values()] == [1, 1]
-    assert agent.stats().lost_by_sink == {"classify": 0, "listen": 0}
 
 
 def test_a_sink_that_cannot_be_opened_ends_the_agent_and_those_before_it_are_closed() -> None:
