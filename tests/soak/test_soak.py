@@ -174,14 +174,19 @@ class MoodyClassifier:
         return {"happy": happy, "sad": 1 - happy}
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten what the agent waits by the clock on the wall."""
+    monkeypatch.setattr("ser_agent.pipeline.listen.BACKOFF_LEAST_S", 0.0)
+    monkeypatch.setattr("ser_agent.pipeline.listen.BACKOFF_MOST_S", 0.0)
+    monkeypatch.setattr("ser_agent.agent.STOP_S", 4.0)  # the sink without a broker uses all there is
+
+
 @pytest.mark.timeout(900)
 def test_eight_hours_with_every_kind_of_trouble_lose_no_utterance_and_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged, and would be the leak that is found
-    monkeypatch.setattr("ser_agent.pipeline.listen.BACKOFF_LEAST_S", 0.0)  # the agent waits between its attempts
-    monkeypatch.setattr("ser_agent.pipeline.listen.BACKOFF_MOST_S", 0.0)  # by the clock on the wall
-    monkeypatch.setattr("ser_agent.agent.STOP_S", 4.0)  # of which the sink without a broker uses all there is
+    hurry(monkeypatch)
     household = Household(np.random.default_rng(SEED))
     moods = MoodyClassifier(np.random.default_rng(SEED + 1))
     counting, moody = CountingSink(), MoodySink(np.random.default_rng(SEED + 2))
