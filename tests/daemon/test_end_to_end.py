@@ -123,6 +123,37 @@ def test_reloading_takes_what_is_valid_and_leaves_what_is_not(
         assert agent.stop() == 0
 
 
+def test_a_valid_configuration_that_cannot_start_gives_way_to_the_old_one(
+    broker: Mosquitto, listener: Listener, tmp_path: Path
+) -> None:
+    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    with AgentProcess(tmp_path, config(broker, source=source)) as agent:
+        agent.wait_for("READY=1")
+        agent.configure(config(broker, source={"type": "files", "paths": ["/nowhere.wav"]}))
+        agent.send(signal.SIGHUP)
+        wait_until(lambda: "going back to the old one" in agent.log, f"the old one comes back:\n{agent.log}")
+        agent.wait_for("STATUS=last heard: ")
+        assert listener.last("attic/availability") == "online"
+        assert agent.stop() == 0
+
+
+def test_reloading_with_other_keys_of_the_classifier_makes_it_anew(
+    broker: Mosquitto, listener: Listener, tmp_path: Path
+) -> None:
+    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    with AgentProcess(tmp_path, config(broker, source=source)) as agent:
+        agent.wait_for("STATUS=last heard: ")
+        before = len(listener.event_ids())
+        agent.configure(config(broker, source=source, classifier={"top": 2, "min_confidence": 1.0}))
+        agent.send(signal.SIGHUP)
+        wait_until(lambda: agent.log.count("listening to files") == 2, f"it starts anew:\n{agent.log}")
+        wait_until(lambda: len(listener.event_ids()) > before + 1, f"events come again:\n{agent.log}")
+        event = listener.on("attic/event")[-1].fields
+        assert event["emotion"] == "uncertain"
+        assert len(event["emotions"]) == 2  # type: ignore[arg-type]
+        assert agent.stop() == 0
+
+
 def test_the_watchdog_is_fed_and_the_status_tells_the_last_event(broker: Mosquitto, tmp_path: Path) -> None:
     source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
     with AgentProcess(tmp_path, config(broker, source=source)) as agent:
