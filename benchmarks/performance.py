@@ -1,6 +1,6 @@
 """How fast, how large, how idle: the figures of the README's table.
 
-    python benchmarks/performance.py [--seconds 30]
+    python -m benchmarks.performance [--seconds 30]
 
 Everything is measured in one run on this machine. The peer is ``transformers.pipeline("audio-classification")``
 with a model of ``facebook/wav2vec2-base``'s shape and random weights: its speed is that of the real one.
@@ -26,6 +26,7 @@ import soundfile
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification, pipeline
 
+from benchmarks.readme import performance_table
 from ser_agent.audio import SAMPLE_RATE, Utterance, float_from_pcm16
 from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier, Wav2Vec2Options
 from ser_agent.testing import context
@@ -52,7 +53,7 @@ def main() -> None:
     figures |= measure_latency()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(table(figures))
+    print(performance_table(figures))
 
 
 def measure_classifiers() -> dict[str, float]:
@@ -196,28 +197,6 @@ def speech(seconds: float) -> np.ndarray[Any, Any]:
     """The first seconds of the bundled conversation, int16."""
     samples, _ = soundfile.read(CONVERSATION, dtype="int16", frames=round(seconds * SAMPLE_RATE))
     return np.asarray(samples)
-
-
-def table(figures: dict[str, Any]) -> str:
-    """The figures as a Markdown table."""
-    rows = [
-        ("Event after the end of an utterance, p50 / p95", "{latency_p50_ms} / {latency_p95_ms} ms"),
-        ("Real-time factor, an utterance of 3 s, two threads", "{real_time_factor}"),
-        (
-            "… of `transformers.pipeline`, wav2vec2-base's shape, same run",
-            "{peer_real_time_factor} ({times_faster_than_peer}× ours)",
-        ),
-        (
-            "Idle, percent of one core: silence / hiss",
-            "{idle_cpu_percent_silence} / {idle_cpu_percent_hiss}",
-        ),
-        ("Resident memory", "{resident_mb} MiB"),
-        ("Start to ready, warm caches", "{start_s} s"),
-        ("`ser-agent --help`", "{help_s} s"),
-    ]
-    lines = ["| what | figure |", "| --- | --- |"]
-    lines += [f"| {what} | {figure.format(**figures)} |" for what, figure in rows]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

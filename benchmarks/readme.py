@@ -1,0 +1,107 @@
+"""Puts the recorded figures into the README's tables, between their markers; a test says that they are current.
+
+python -m benchmarks.readme
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+_CORPORA: Final = {"crema-d": "CREMA-D, English", "ravdess": "RAVDESS, English", "nemo": "nEMO, Polish"}
+_CLASSES: Final = {"crema-d": 6, "ravdess": 7, "nemo": 6}
+_DETECTORS: Final = {
+    "cascade": "`cascade`, the default",
+    "silero": "`silero`",
+    "energy": "`energy`",
+    "webrtc-2": "`webrtc`, aggressiveness 2",
+    "webrtc-3": "`webrtc`, aggressiveness 3",
+}
+
+
+def main() -> None:
+    """Write the tables."""
+    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_figures(text: str) -> str:
+    """Replace what stands between the markers ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    model = _results("training/results/first.json")
+    tables = {
+        "model": model_table(model["model"]["figures"], model["baseline"]["figures"]),
+        "detectors": detectors_table(_results("benchmarks/results/vad.json")),
+        "performance": performance_table(_results("benchmarks/results/performance.json")),
+    }
+    for name, table in tables.items():
+        between = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
+        text, count = between.subn(table.replace("\\", r"\\"), text)
+        if count != 1:
+            raise ValueError(f"README.md: no markers for the table {name!r}, or several")
+    return text
+
+
+def model_table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """How well the embedded model hears, beside the baseline."""
+    rows = [
+        [
+            f"{name}, {_CLASSES[corpus]} classes",
+            f"**{ours['trimmed'][corpus]['uar']:.3f}**",
+            f"{theirs['trimmed'][corpus]['uar']:.3f}",
+            f"{1 / _CLASSES[corpus]:.3f}",
+            f"{ours['trimmed'][corpus]['top3']:.3f}",
+        ]
+        for corpus, name in _CORPORA.items()
+    ]
+    return _table(["corpus", "UAR", "MFCC + SVM, same clips", "chance", "right one among the top three"], rows)
+
+
+def detectors_table(figures: dict[str, dict[str, float]]) -> str:
+    """What each detector takes for speech."""
+    header = ["detector", "noises that become an utterance", "… not made by people", "emotional clips that do"]
+    header += ["angry and fearful ones", "meetings: precision / recall", "µs for 32 ms"]
+    rows = [
+        [
+            name,
+            f"{100 * row['noise']:.1f} %",
+            f"{100 * row['noise_not_human']:.1f} %",
+            f"{100 * row['emotional']:.1f} %",
+            f"{100 * row['angry_or_fearful']:.1f} %",
+            f"{row['meeting_utterances_precision']:.2f} / {row['meeting_utterances_recall']:.2f}",
+            f"{row['us_per_hop']:.0f}",
+        ]
+        for name, row in ((_DETECTORS[key], figures[key]) for key in _DETECTORS)
+    ]
+    return _table(header, rows)
+
+
+def performance_table(figures: dict[str, Any]) -> str:
+    """How fast, how large, how idle."""
+    rows = {
+        "Event after the end of an utterance, p50 / p95": "{latency_p50_ms} / {latency_p95_ms} ms",
+        "Real-time factor, an utterance of 3 s": "{real_time_factor}",
+        "… of `transformers.pipeline` with wav2vec2-base's shape, same run": (
+            "{peer_real_time_factor}: {times_faster_than_peer} times ours"
+        ),
+        "Idle, percent of one core: silence / hiss": "{idle_cpu_percent_silence} / {idle_cpu_percent_hiss}",
+        "Resident memory": "{resident_mb} MiB",
+        "Start to ready, warm caches": "{start_s} s",
+        "`ser-agent --help`": "{help_s} s",
+    }
+    return _table(["what", "figure"], [[what, figure.format(**figures)] for what, figure in rows.items()])
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _results(name: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads((ROOT / name).read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
