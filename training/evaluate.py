@@ -108,7 +108,7 @@ def keep_result(settings: Settings, key: str, result: dict[str, Any]) -> None:
 def _rounded(value: Any) -> Any:  # noqa: ANN401
     match value:
         case float():
-            return round(value, 4)
+            return float(f"{value:.4g}")
         case dict():
             return {key: _rounded(item) for key, item in value.items()}
         case [int(), *_]:

@@ -11,7 +11,7 @@ transformers = pytest.importorskip("transformers")
 
 from training.corpora import LABELS  # noqa: E402 - after the skips
 from training.export import MAX_BYTES, MODEL_FOLDER  # noqa: E402
-from training.settings import ROOT  # noqa: E402
+from training.settings import ROOT, load_settings  # noqa: E402
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,3 +98,8 @@ def test_the_cards_figures_are_the_recorded_ones_and_beat_the_baseline() -> None
             theirs = results["baseline"]["figures"][condition][corpus]
             assert ours["uar_low"] > theirs["uar_high"], (condition, corpus)
             assert f"**{ours['uar']:.3f} [{ours['uar_low']:.3f}, {ours['uar_high']:.3f}]**" in card
+
+
+def test_the_recorded_settings_are_those_of_the_recipe() -> None:
+    results = json.loads((ROOT / "training" / "results" / "first.json").read_text(encoding="utf-8"))
+    assert results["settings"] == load_settings(ROOT / "training" / "first.yaml").model_dump(mode="json")
