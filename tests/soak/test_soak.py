@@ -205,8 +205,10 @@ def test_eight_hours_with_every_kind_of_trouble_lose_no_utterance_and_no_memory(
     assert books.begun == books.published + sum(books.failed.values()) + sum(books.dropped.values())
     assert set(books.failed) == {"classifier", "invalid"}
     assert set(books.dropped) == {"too_short"}
-    assert books.failed["invalid"] == moods.nonsense
+    # Utterances that wait together are classified together, and fail together where one of them makes it raise.
     assert books.failed["classifier"] >= moods.raised > 0
+    assert 0 < books.failed["invalid"] <= moods.nonsense
+    assert sum(books.failed.values()) >= moods.raised + moods.nonsense
     interrupted = household.losses + household.gaps
     assert books.begun - books.dropped["too_short"] >= household.clips_played - interrupted
     assert min(household.losses, household.refusals, household.gaps) > 5
