@@ -62,7 +62,7 @@ def model_table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 def detectors_table(figures: dict[str, dict[str, float]]) -> str:
     """What each detector takes for speech."""
     header = ["detector", "noises that become an utterance", "… not made by people", "emotional clips that do"]
-    header += ["angry and fearful ones", "meetings: precision / recall", "µs for 32 ms"]
+    header += ["angry and fearful ones", "meetings: precision / recall", "µs for 32 ms of conversation"]
     rows = [
         [
             name,

@@ -1,11 +1,18 @@
-"""Fixtures that all tests share: where the corpora are, and a bundled clip of real speech."""
+"""Fixtures that all tests share: the corpora, a broker, and tiny checkpoints."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support.mqtt import Listener, Mosquitto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.checkpoints import CheckpointBuilder
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -27,3 +34,27 @@ def mosquitto() -> str:
     if program is None:
         pytest.skip("mosquitto is not installed")
     return program
+
+
+@pytest.fixture
+def broker(mosquitto: str, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that runs, without passwords or encryption."""
+    with Mosquitto(mosquitto, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Listener]:
+    """A client that hears everything on that broker."""
+    with Listener(broker.port) as connected:
+        yield connected
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> CheckpointBuilder:
+    """Makes tiny checkpoints; the test skips where torch or transformers is not installed."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from support.checkpoints import CheckpointBuilder  # noqa: PLC0415 - needs torch
+
+    return CheckpointBuilder(tmp_path)

@@ -1,4 +1,4 @@
-"""Checkpoints for the tests of this folder."""
+"""Classifiers for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -12,17 +12,7 @@ from ser_agent.ports import PluginContext
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.checkpoints import CheckpointBuilder, MakeClassifier
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> CheckpointBuilder:
-    """Makes tiny checkpoints; the test skips where torch or transformers is not installed."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    from support.checkpoints import CheckpointBuilder  # noqa: PLC0415 - needs torch
-
-    return CheckpointBuilder(tmp_path)
+    from support.checkpoints import MakeClassifier
 
 
 @pytest.fixture

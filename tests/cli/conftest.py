@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command_line import Command, command_within
-from support.mqtt import Listener, Mosquitto
 from support.pulse import pulse
 from support.third_party import install
 
@@ -16,8 +15,6 @@ from ser_agent.sources.devices import has_microphone
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from support.checkpoints import CheckpointBuilder
 
 __all__ = ["pulse"]
 
@@ -50,30 +47,6 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plugins of a third party, for the processes that a test starts."""
     install(tmp_path / "site")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-
-
-@pytest.fixture
-def broker(mosquitto: str, tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that runs, without passwords or encryption."""
-    with Mosquitto(mosquitto, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Listener]:
-    """A client that hears everything on that broker."""
-    with Listener(broker.port) as connected:
-        yield connected
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> CheckpointBuilder:
-    """Makes tiny checkpoints; the test skips where torch or transformers is not installed."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    from support.checkpoints import CheckpointBuilder  # noqa: PLC0415 - needs torch
-
-    return CheckpointBuilder(tmp_path)
 
 
 @pytest.fixture

@@ -37,6 +37,11 @@ def spoken(folder: Path, names: tuple[str, ...] = CLIPS) -> Path:
     return path
 
 
+def spoken_again_and_again(folder: Path) -> dict[str, Any]:
+    """A source that speaks the first clip, in real time, for ever."""
+    return {"type": "files", "paths": [str(spoken(folder, CLIPS[:1]))], "realtime": True, "loop": True}
+
+
 @pytest.mark.pulse
 def test_speech_into_the_microphone_gives_one_event_for_each_utterance_in_order(
     pulse: PulseServer, broker: Mosquitto, listener: Listener, tmp_path: Path
@@ -106,7 +111,7 @@ def _has_events(listener: Listener, count: int) -> bool:
 def test_reloading_takes_what_is_valid_and_leaves_what_is_not(
     broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    source = spoken_again_and_again(tmp_path)
     with AgentProcess(tmp_path, config(broker, source=source)) as agent:
         agent.wait_for("READY=1")
         agent.configure({"sight": "cellar"})
@@ -126,7 +131,7 @@ def test_reloading_takes_what_is_valid_and_leaves_what_is_not(
 def test_a_valid_configuration_that_cannot_start_gives_way_to_the_old_one(
     broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    source = spoken_again_and_again(tmp_path)
     with AgentProcess(tmp_path, config(broker, source=source)) as agent:
         agent.wait_for("READY=1")
         agent.configure(config(broker, source={"type": "files", "paths": ["/nowhere.wav"]}))
@@ -140,7 +145,7 @@ def test_a_valid_configuration_that_cannot_start_gives_way_to_the_old_one(
 def test_reloading_with_other_keys_of_the_classifier_makes_it_anew(
     broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    source = spoken_again_and_again(tmp_path)
     with AgentProcess(tmp_path, config(broker, source=source)) as agent:
         agent.wait_for("STATUS=last heard: ")
         before = len(listener.event_ids())
@@ -155,7 +160,7 @@ def test_reloading_with_other_keys_of_the_classifier_makes_it_anew(
 
 
 def test_the_watchdog_is_fed_and_the_status_tells_the_last_event(broker: Mosquitto, tmp_path: Path) -> None:
-    source = {"type": "files", "paths": [str(spoken(tmp_path, CLIPS[:1]))], "realtime": True, "loop": True}
+    source = spoken_again_and_again(tmp_path)
     with AgentProcess(tmp_path, config(broker, source=source)) as agent:
         agent.wait_for("READY=1")
         agent.wait_for("WATCHDOG=1")
