@@ -116,7 +116,7 @@ def test_an_interruption_ends_a_command_at_once_and_keeps_what_it_has_told(tmp_p
     soundfile.write(night, read_utterance(CLIP), 16_000)
     files = [CLIP, *(2_000 * [night])]
     # Whatever starts the tests in the background may have them ignore this signal, and so their children.
-    command = ["env", "--default-signal=INT", *PROGRAM, "segment", *files]
+    command = ["env", "--default-signal=INT", *PROGRAM, "segment", *map(str, files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
