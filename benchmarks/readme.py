@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from training.corpora import CORPUS_LABELS
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 _CORPORA: Final = {"crema-d": "CREMA-D, English", "ravdess": "RAVDESS, English", "nemo": "nEMO, Polish"}
-_CLASSES: Final = {"crema-d": 6, "ravdess": 7, "nemo": 6}
 _DETECTORS: Final = {
     "cascade": "`cascade`, the default",
     "silero": "`silero`",
@@ -48,10 +49,10 @@ def model_table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """How well the embedded model hears, beside the baseline."""
     rows = [
         [
-            f"{name}, {_CLASSES[corpus]} classes",
+            f"{name}, {len(CORPUS_LABELS[corpus])} classes",
             f"**{ours['trimmed'][corpus]['uar']:.3f}**",
             f"{theirs['trimmed'][corpus]['uar']:.3f}",
-            f"{1 / _CLASSES[corpus]:.3f}",
+            f"{1 / len(CORPUS_LABELS[corpus]):.3f}",
             f"{ours['trimmed'][corpus]['top3']:.3f}",
         ]
         for corpus, name in _CORPORA.items()
