@@ -43,7 +43,7 @@ FRAME_SAMPLES = (512, 1600, 3200, 8192)
 GROWTH_MB_AN_HOUR = 0.4
 """How much more memory may be resident an hour later, in the middle one of the hours' differences. The allocator
 takes memory in steps of a few megabytes, at any hour, and rests in between; what leaks grows in every hour. Over
-three hundred utterances lie in one: to keep the samples of one in thirty, or two kilobytes of each, would be more."""
+three hundred utterances lie in one: the samples of one in thirty, or two kilobytes of each, would be more."""
 GROWTH_MB = 16.0
 """And in all: a few of the allocator's steps. Seen was 4.2."""
 GROWTH_OBJECTS = 500
