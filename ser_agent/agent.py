@@ -69,7 +69,7 @@ class Parts:
         segmenter: durations of the endpointing.
         classifier: hears the emotion.
         top: how many labels an event tells.
-        min_confidence: the threshold under which the emotion is ``uncertain``.
+        min_confidence: the threshold under which the emotion is ``uncertain``; None: the model's own.
         sinks: where messages go, by unique name.
         stats_interval_s: seconds between two ``AgentStats``.
     """
@@ -84,7 +84,7 @@ class Parts:
     segmenter: SegmenterOptions
     classifier: EmotionClassifier
     top: int
-    min_confidence: float
+    min_confidence: float | None
     sinks: Mapping[str, EventSink]
     stats_interval_s: float
 
@@ -150,7 +150,8 @@ class Agent:
         model = parts.classifier.load()
         log.info("model %s: %s", model.name, ", ".join(model.labels))
         self._publisher.publish(self._info(model))
-        style = EventStyle(parts.site, parts.source_name, model.name, parts.top, parts.min_confidence)
+        threshold = model.threshold(parts.min_confidence)
+        style = EventStyle(parts.site, parts.source_name, model.name, parts.top, threshold)
         endpointer = Endpointer(parts.detector, Segmenter(parts.segmenter, parts.threshold))
         self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings))
         self._listen = ListenStage(parts.source, endpointer, self._utterances, self._surroundings)

@@ -41,5 +41,6 @@ class ClassifierOptions(PluginOptions):
 
     top: int = Field(default=3, ge=1)
     """How many emotions an event tells."""
-    min_confidence: float = Field(default=0.4, ge=0.0, le=1.0)
-    """Below this confidence of the best emotion, the event's emotion is `uncertain`."""
+    min_confidence: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Below this confidence of the best emotion, the event's emotion is `uncertain`; `null`: the model's own
+    threshold, and 0.4 where it tells none."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ser_agent.audio import AudioFrame, Samples, Utterance
     from ser_agent.messages import AnyMessage
 
+UNCERTAIN_BELOW = 0.4
+"""The threshold for ``uncertain`` of models that tell none."""
+
 Distribution: TypeAlias = "Mapping[str, float]"
 """A probability for each label, summing to 1."""
 
@@ -43,12 +46,19 @@ class ModelInfo:
         labels: every label that a distribution holds.
         licence: SPDX identifier, where known.
         languages: ISO 639-1 codes of the languages trained on, where known.
+        uncertain_below: confidence of the best label under which an emotion is ``uncertain``, unless the
+            configuration says otherwise.
     """
 
     name: str
     labels: tuple[str, ...]
     licence: str | None = None
     languages: tuple[str, ...] = ()
+    uncertain_below: float = UNCERTAIN_BELOW
+
+    def threshold(self, configured: float | None) -> float:
+        """The threshold for ``uncertain`` in force: the configured one, else the model's own."""
+        return self.uncertain_below if configured is None else configured
 
 
 @runtime_checkable

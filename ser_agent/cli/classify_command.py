@@ -36,10 +36,11 @@ def execute(args: argparse.Namespace) -> int:
     classifier = workshop.classifier()
     try:
         while batch := list(islice(utterances, BATCH)):
-            classifier.load()  # not before there is something to classify; once loaded, it does nothing
+            model = classifier.load()  # not before there is something to classify; once loaded, it does nothing
+            threshold = model.threshold(config.classifier.min_confidence)
             distributions = classifier.classify([utterance for _, utterance in batch])
             for (path, utterance), distribution in zip(batch, distributions, strict=True):
-                for line in _lines(args, path, utterance, distribution, config.classifier.min_confidence):
+                for line in _lines(args, path, utterance, distribution, threshold):
                     print(line, flush=True)
     finally:
         classifier.close()
@@ -47,11 +48,11 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _lines(
-    args: argparse.Namespace, path: Path, utterance: Utterance, distribution: Distribution, min_confidence: float
+    args: argparse.Namespace, path: Path, utterance: Utterance, distribution: Distribution, threshold: float
 ) -> Iterator[str]:
     scores = top_scores(distribution, args.top)
     best = scores[0]
-    emotion = best.label if best.score >= min_confidence else UNCERTAIN
+    emotion = best.label if best.score >= threshold else UNCERTAIN
     if args.jsonl:
         record = {
             "file": str(path),

@@ -191,7 +191,7 @@ def test_keys_out_of_range_are_refused(keys: dict[str, Any]) -> None:
 def test_the_defaults_take_the_embedded_model_the_best_device_and_no_network() -> None:
     options = Wav2Vec2Options()
     assert (options.model, options.device, options.allow_download) == ("embedded", "auto", False)
-    assert (options.top, options.min_confidence) == (3, 0.4)
+    assert (options.top, options.min_confidence) == (3, None)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import math
 import queue
 import signal
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ser_agent.audio import AudioFrame, Utterance
+    from ser_agent.ports import EmotionClassifier, ModelInfo
 
 
 def kinds(messages: Sequence[AnyMessage]) -> list[str]:
@@ -74,6 +76,31 @@ def test_under_the_threshold_the_emotion_is_uncertain_and_the_scores_still_tell(
     assert event.emotion == "uncertain"
     assert event.confidence == 0.7
     assert event.emotions[0].label == "happy"
+
+
+class Demanding(FakeClassifier):
+    """A model with a threshold of its own: 0.71, just above its confidence."""
+
+    def load(self) -> ModelInfo:
+        return replace(super().load(), uncertain_below=0.71)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "configured", "emotion"),
+    [
+        (Demanding(), None, "uncertain"),
+        (Demanding(), 0.7, "happy"),
+        (Demanding(), 0.0, "happy"),
+        (FakeClassifier(), None, "happy"),
+        (FakeClassifier(lambda _: {"happy": 0.39, "sad": 0.31, "calm": 0.3}), None, "uncertain"),
+    ],
+)
+def test_the_threshold_is_the_configured_one_else_the_models_own_else_0_4(
+    classifier: EmotionClassifier, configured: float | None, emotion: str
+) -> None:
+    rig = Rig(classifier=classifier, min_confidence=configured)
+    rig.agent().run()
+    assert [event.emotion for event in rig.record.events] == [emotion]
 
 
 def test_an_utterance_in_progress_is_finished_when_told_to_stop() -> None:

@@ -37,7 +37,7 @@ class Rig:
     classifier: EmotionClassifier = field(default_factory=FakeClassifier)
     sinks: Mapping[str, EventSink] = field(default_factory=lambda: {"record": RecordingSink()})
     detector: VoiceActivityDetector = field(default_factory=LoudnessDetector)
-    min_confidence: float = 0.4
+    min_confidence: float | None = None
     stats_interval_s: float = 60.0
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     accept_reload: Callable[[], bool] = lambda: True
