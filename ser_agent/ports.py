@@ -8,7 +8,8 @@ imported when the part is opened or loaded. ``ser_agent.testing`` holds a confor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,18 @@ UNCERTAIN_BELOW = 0.4
 
 Distribution: TypeAlias = "Mapping[str, float]"
 """A probability for each label, summing to 1."""
+
+
+class NonSpeech(Enum):
+    """What a classifier may answer instead of a distribution: nobody spoke, it was a door, a dog or music."""
+
+    NON_SPEECH = auto()
+
+
+NON_SPEECH: Final = NonSpeech.NON_SPEECH
+
+Answer: TypeAlias = "Distribution | NonSpeech"
+"""What a classifier says of one utterance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +130,11 @@ class EmotionClassifier(Protocol):
             MissingExtraError: its packages are not installed.
         """
 
-    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
+    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Answer]:
         """Give each utterance a distribution over the labels; the answer does not depend on its neighbours.
+
+        A model that can tell other sound from speech may answer ``NON_SPEECH``: the utterance is then dropped and
+        counted. Others need not care.
 
         Raises:
             ClassificationError: none of them could be classified.

@@ -13,15 +13,15 @@ from ser_agent.cli.settings import load_settings
 from ser_agent.errors import EX_OK, AudioFileError
 from ser_agent.labels import EMOJI, UNCERTAIN
 from ser_agent.messages import top_scores
+from ser_agent.ports import NON_SPEECH
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ser_agent.audio import Utterance
     from ser_agent.messages import EmotionScore
-    from ser_agent.ports import Distribution
+    from ser_agent.ports import Answer
 
 BATCH = 16
 
@@ -38,34 +38,34 @@ def execute(args: argparse.Namespace) -> int:
         while batch := list(islice(utterances, BATCH)):
             model = classifier.load()  # not before there is something to classify; once loaded, it does nothing
             threshold = model.threshold(config.classifier.min_confidence)
-            distributions = classifier.classify([utterance for _, utterance in batch])
-            for (path, utterance), distribution in zip(batch, distributions, strict=True):
-                for line in _lines(args, path, utterance, distribution, threshold):
-                    print(line, flush=True)
+            answers = classifier.classify([utterance for _, utterance in batch])
+            for (path, utterance), answer in zip(batch, answers, strict=True):
+                print(_line(args, path, utterance, answer, threshold), flush=True)
     finally:
         classifier.close()
     return AudioFileError.exit_code if reader.failures else EX_OK
 
 
-def _lines(
-    args: argparse.Namespace, path: Path, utterance: Utterance, distribution: Distribution, threshold: float
-) -> Iterator[str]:
-    scores = top_scores(distribution, args.top)
-    best = scores[0]
-    emotion = best.label if best.score >= threshold else UNCERTAIN
+def _line(args: argparse.Namespace, path: Path, utterance: Utterance, answer: Answer, threshold: float) -> str:
+    """What is printed of an utterance; where nobody spoke, a record without emotion, or words that say so."""
+    emotion: str | None = None
+    scores: tuple[EmotionScore, ...] = ()
+    if answer is not NON_SPEECH:
+        scores = top_scores(answer, args.top)
+        emotion = scores[0].label if scores[0].score >= threshold else UNCERTAIN
     if args.jsonl:
         record = {
             "file": str(path),
             "start_s": round(utterance.start_s, 3),
             "end_s": round(utterance.end_s, 3),
             "emotion": emotion,
-            "confidence": best.score,
+            "confidence": scores[0].score if scores else None,
             "emotions": [score.model_dump() for score in scores],
         }
-        yield json.dumps(record, ensure_ascii=False)
-        return
+        return json.dumps(record, ensure_ascii=False)
     where = f"  {utterance.start_s:.2f} … {utterance.end_s:.2f} s" if args.segment else ""
-    yield f"{path}{where}  {EMOJI.get(emotion, '')} {emotion}  ({_told(scores)})"
+    told = f"{EMOJI.get(emotion, '')} {emotion}  ({_told(scores)})" if emotion else "🔇 no speech"
+    return f"{path}{where}  {told}"
 
 
 def _told(scores: tuple[EmotionScore, ...]) -> str:

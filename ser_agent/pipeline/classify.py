@@ -12,12 +12,13 @@ from ser_agent.buffer import BoundedQueue, Closed
 from ser_agent.errors import ClassificationError
 from ser_agent.messages import make_event
 from ser_agent.pipeline.stage import POLL_S, Stage, Surroundings
+from ser_agent.ports import NON_SPEECH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ser_agent.audio import Utterance
-    from ser_agent.ports import Distribution, EmotionClassifier
+    from ser_agent.ports import Answer, Distribution, EmotionClassifier
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,13 @@ class ClassifyStage(Stage):
             log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
             return
         for utterance, answer in zip(batch, answers, strict=True):
+            self._settle(utterance, answer)
+
+    def _settle(self, utterance: Utterance, answer: Answer) -> None:
+        if answer is NON_SPEECH:
+            self._metrics.dropped("non_speech")
+            log.debug("utterance dropped: nobody spoke")
+        else:
             self._publish(utterance, answer)
 
     def _publish(self, utterance: Utterance, answer: Distribution) -> None:

@@ -6,23 +6,27 @@ import math
 import queue
 import signal
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.rig import PAUSE, SPEECH, Rig, speech
 
 from ser_agent.agent import Outcome
 from ser_agent.errors import ClassificationError, SerAgentError, SinkError, SourceError, SourceLost
 from ser_agent.messages import AgentInfo, AnyMessage, Availability, EmotionEvent, MicrophoneState, SpeechState
 from ser_agent.pipeline.stage import Occurrence, Signalled
+from ser_agent.ports import NON_SPEECH
 from ser_agent.testing import FakeClassifier, RecordingSink, ScriptedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ser_agent.audio import AudioFrame, Utterance
-    from ser_agent.ports import EmotionClassifier, ModelInfo
+    from ser_agent.ports import Answer, EmotionClassifier, ModelInfo
 
 
 def kinds(messages: Sequence[AnyMessage]) -> list[str]:
@@ -245,3 +249,32 @@ def test_what_turns_out_too_short_to_be_an_utterance_is_dropped_and_counted() ->
     agent = rig.agent()
     agent.run()
     assert (agent.books.begun, agent.books.published, agent.books.dropped) == (2, 1, {"too_short": 1})
+
+
+def test_where_nobody_spoke_there_is_no_event_and_the_books_and_the_stats_say_why() -> None:
+    def answer(utterance: Utterance) -> Answer:
+        return NON_SPEECH if utterance.start_s < 1 else {"sad": 1.0}
+
+    rig = Rig(ScriptedSource(speech(SPEECH, PAUSE, SPEECH, PAUSE)), FakeClassifier(answer))
+    agent = rig.agent()
+    agent.run()
+    assert [event.emotion for event in rig.record.events] == ["sad"]
+    assert (agent.books.begun, agent.books.published, agent.books.failed) == (2, 1, {})
+    assert agent.books.dropped == agent.stats().dropped == {"non_speech": 1}
+
+
+FATES: dict[str, Answer] = {"published": {"sad": 1.0}, "invalid": {"sad": 2.0}, "non_speech": NON_SPEECH}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from([*FATES, "too_short"]), max_size=8))
+def test_every_utterance_is_published_failed_or_dropped_as_what_it_was(fates: list[str]) -> None:
+    answers = iter([FATES[fate] for fate in fates if fate in FATES])
+    stretches = [sound for fate in fates for sound in (SPEECH if fate in FATES else SPEECH[:3200], PAUSE)]
+    rig = Rig(ScriptedSource(speech(PAUSE, *stretches)), FakeClassifier(lambda _: next(answers)))
+    agent = rig.agent()
+    agent.run()
+    books = agent.books
+    assert (books.begun, books.open) == (len(fates), 0)
+    told = {"published": books.published, **books.failed, **books.dropped}
+    assert {fate: count for fate, count in told.items() if count} == dict(Counter(fates))

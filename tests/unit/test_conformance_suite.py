@@ -15,7 +15,7 @@ from ser_agent.audio import HOP_SAMPLES, AudioFrame, Samples, Utterance
 from ser_agent.errors import SinkError, SourceLost
 from ser_agent.messages import AgentStats, AnyMessage, EmotionEvent
 from ser_agent.plugins import available
-from ser_agent.ports import Distribution, ModelInfo
+from ser_agent.ports import NON_SPEECH, Answer, ModelInfo
 from ser_agent.testing import (
     FakeClassifier,
     LoudnessDetector,
@@ -147,14 +147,14 @@ class Detector:
 class Classifier(FakeClassifier):
     """Answers with a function of all utterances."""
 
-    def __init__(self, answers: Callable[[Sequence[Utterance]], list[Mapping[str, float]]]) -> None:
+    def __init__(self, answers: Callable[[Sequence[Utterance]], Sequence[Answer]]) -> None:
         super().__init__()
         self._answers = answers
 
     def load(self) -> ModelInfo:
         return ModelInfo("two@1", ("happy", "sad"))
 
-    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
+    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Answer]:
         return self._answers(utterances)
 
 
@@ -165,6 +165,10 @@ def each(answer: Mapping[str, float]) -> Classifier:
 
 def softer_among_others(utterances: Sequence[Utterance]) -> list[Mapping[str, float]]:
     return [{"happy": 1 / len(utterances), "sad": 1 - 1 / len(utterances)} for _ in utterances]
+
+
+def deaf_among_others(utterances: Sequence[Utterance]) -> list[Answer]:
+    return [NON_SPEECH] * len(utterances) if len(utterances) > 1 else [{"happy": 0.5, "sad": 0.5}]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +227,16 @@ def test_a_classifier_that_keeps_its_promises_is_accepted() -> None:
     assert not classifier.loaded
 
 
+def test_a_classifier_may_hear_that_nobody_spoke_and_be_shown_other_utterances() -> None:
+    def answers(utterances: Sequence[Utterance]) -> list[Answer]:
+        return [NON_SPEECH if one.duration_s < 1 else {"happy": 0.25, "sad": 0.75} for one in utterances]
+
+    check_classifier(Classifier(answers))
+    check_classifier(Classifier(answers), [utterance(1.5), utterance(3.0)])
+    with pytest.raises(AssertionError, match="other labels"):
+        check_classifier(each({"happy": 1.0}), [utterance(1.5)])
+
+
 @pytest.mark.parametrize(
     ("classifier", "sentence"),
     [
@@ -233,6 +247,7 @@ def test_a_classifier_that_keeps_its_promises_is_accepted() -> None:
         (each({"happy": math.nan, "sad": 0.5}), "a probability lies outside 0 to 1"),
         (each({"happy": 0.6, "sad": 0.6}), "a distribution does not sum to 1"),
         (Classifier(softer_among_others), "an utterance's neighbours change its answer"),
+        (Classifier(deaf_among_others), "an utterance's neighbours change its answer"),
     ],
 )
 def test_a_classifier_that_breaks_a_promise_is_told_which(classifier: EmotionClassifier, sentence: str) -> None:
