@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from ser_agent.errors import SinkError
-from ser_agent.labels import EMOJI, UNCERTAIN
+from ser_agent.labels import UNCERTAIN, Emotion
 from ser_agent.messages import AnyMessage, EmotionEvent, EmotionScore, MicrophoneState
 from ser_agent.options import PluginOptions
 from ser_agent.sinks.stdout import discard_stdout
+from ser_agent.translations import Language, emoji, friendly
 
 if TYPE_CHECKING:
     from ser_agent.ports import PluginContext
 
 RANKS = 3
 BAR_CELLS = 8
-LABEL_CELLS = 9
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-UNKNOWN_EMOJI = "🗣"
 STYLES = {
     "angry": "red",
     "calm": "cyan",
@@ -37,6 +38,8 @@ class ConsoleOptions(PluginOptions):
 
     type: Literal["console"] = "console"
     """Show events on the terminal."""
+    language: Language = "en"
+    """Language of the emotions' names: de, en, es, fr, hi, it or pl."""
 
 
 class _Terminal(Console):
@@ -53,24 +56,38 @@ def bar(score: float, *, ascii_only: bool = False) -> str:
     return (EIGHTHS[-1] * full + EIGHTHS[eighths].strip()).ljust(BAR_CELLS)
 
 
-def event_line(event: EmotionEvent, *, ascii_only: bool = False) -> Text:
+def event_line(event: EmotionEvent, language: Language = "en", *, ascii_only: bool = False) -> Text:
     """Compose an event's line: local time, emotion, the best three with their confidences, duration."""
     line = Text(f"{event.started_at.astimezone():%H:%M:%S}  ", style="dim")
     if not ascii_only:
-        line.append(f"{EMOJI.get(event.emotion, UNKNOWN_EMOJI)} ", style="not dim")
+        line.append(f"{emoji(event.emotion)} ", style="not dim")
     style = "dim italic" if event.emotion == UNCERTAIN else f"not dim bold {STYLES.get(event.emotion, '')}"
-    line.append(f"{event.emotion:<{LABEL_CELLS}} ", style=style)
+    line.append(f"{_name(event.emotion, language, ascii_only=ascii_only)} ", style=style)
     for score in event.emotions[:RANKS]:
-        line.append_text(_ranked(score, ascii_only=ascii_only))
+        line.append_text(_ranked(score, language, ascii_only=ascii_only))
     line.append(f"  {event.duration_s:.1f} s")
     return line
 
 
-def _ranked(score: EmotionScore, *, ascii_only: bool) -> Text:
+def _ranked(score: EmotionScore, language: Language, *, ascii_only: bool) -> Text:
     text = Text("  ")
     text.append(bar(score.score, ascii_only=ascii_only), style=f"not dim {STYLES.get(score.label, '')}")
-    text.append(f" {score.label:<{LABEL_CELLS}}{score.score:>4.0%}", style="not dim")
+    text.append(f" {_name(score.label, language, ascii_only=ascii_only)}{score.score:>4.0%}", style="not dim")
     return text
+
+
+def _name(label: str, language: Language, *, ascii_only: bool) -> str:
+    """A label's name, filled up to the column's width; the bare label where the terminal can't show the name."""
+    name = friendly(label, language)
+    shown = label if ascii_only and not name.isascii() else name
+    return shown + " " * (_column_cells(language) - cell_len(shown))
+
+
+@cache
+def _column_cells(language: Language) -> int:
+    """Room for every name; behind an emotion a full 100 % may follow, so they have a blank more."""
+    emotions = max(cell_len(friendly(label, language)) for label in Emotion)
+    return max(emotions + 1, cell_len(friendly(UNCERTAIN, language)))
 
 
 class ConsoleSink:
@@ -80,6 +97,7 @@ class ConsoleSink:
 
     def __init__(self, options: ConsoleOptions, context: PluginContext) -> None:  # noqa: ARG002 - as all plugins
         """Prepare; see ``open``."""
+        self._language = options.language
         self._console: Console | None = None
         self._microphone_lost = False
         self._reader_gone = False
@@ -107,7 +125,7 @@ class ConsoleSink:
     def _line(self, message: AnyMessage, *, ascii_only: bool) -> Text | None:
         match message:
             case EmotionEvent():
-                return event_line(message, ascii_only=ascii_only)
+                return event_line(message, self._language, ascii_only=ascii_only)
             case MicrophoneState(lost=True) if not self._microphone_lost:
                 self._microphone_lost = True
                 return Text("no sound arrives any more", style="bold red")

@@ -125,7 +125,7 @@ def test_where_there_is_no_microphone_a_conversation_is_played_and_announced() -
         told = line_with("microphone", process)
         assert "no microphone here: playing the bundled conversation instead (a minute, in real time)" in told
         assert process.stdout is not None
-        assert "happy" in process.stdout.readline()
+        assert "Happy" in process.stdout.readline()
         process.terminate()
         process.communicate()
         assert process.returncode == 0
