@@ -5,30 +5,51 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training.settings import load_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_CONFIG = Path(__file__).parent / "first.yaml"
+
+
+class Command(NamedTuple):
+    """One command: where its function is, what it does, and its own options, as ``add_argument`` takes them."""
+
+    module: str
+    function: str
+    help: str
+    options: Mapping[str, dict[str, Any]] = MappingProxyType({})
+
+
 COMMANDS = {
-    "cache": ("training.cache", "build_cache", "decode the corpora"),
-    "baseline": ("training.baseline", "baseline", "train and judge an SVM on MFCC statistics"),
-    "finetune": ("training.finetune", "finetune", "train the model, or go on training it"),
-    "evaluate": ("training.evaluate", "evaluate", "judge the best model so far on the dev speakers"),
-    "export": ("training.export", "export", "write the best model so far to ser_agent/model"),
+    "cache": Command("training.cache", "build_cache", "decode the corpora"),
+    "baseline": Command("training.baseline", "baseline", "train and judge an SVM on MFCC statistics"),
+    "finetune": Command("training.finetune", "finetune", "train the model, or go on training it"),
+    "evaluate": Command("training.evaluate", "evaluate", "judge the best model so far on the dev speakers"),
+    "export": Command("training.export", "export", "write the best model so far to ser_agent/model"),
 }
 
 
 def main() -> None:
     """Run one command."""
-    parser = argparse.ArgumentParser(prog="python -m training", description="Train the embedded model.")
-    parser.add_argument("command", choices=COMMANDS, help="; ".join(f"{k}: {v[2]}" for k, v in COMMANDS.items()))
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "first.yaml", help="the experiment")
-    parser.add_argument("--corpora", type=Path, help="the folder of the corpora, instead of the configuration's")
-    arguments = parser.parse_args()
-    settings = load_settings(arguments.config)
-    if arguments.corpora is not None:
-        settings = settings.model_copy(update={"corpora": arguments.corpora.resolve()})
-    module, function, _ = COMMANDS[arguments.command]
-    getattr(import_module(module), function)(settings)
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train and judge the embedded model.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.help, description=command.help)
+        own.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the experiment")
+        own.add_argument("--corpora", type=Path, help="the folder of the corpora, instead of the configuration's")
+        for option, details in command.options.items():
+            own.add_argument(option, **details)
+    arguments = vars(parser.parse_args())
+    module, function, *_ = COMMANDS[arguments.pop("command")]
+    settings = load_settings(arguments.pop("config"))
+    if (corpora := arguments.pop("corpora")) is not None:
+        settings = settings.model_copy(update={"corpora": corpora.resolve()})
+    getattr(import_module(module), function)(settings, **arguments)
 
 
 if __name__ == "__main__":
