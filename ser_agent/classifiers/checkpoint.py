@@ -24,18 +24,21 @@ from transformers.utils import logging as transformers_logging
 
 from ser_agent.audio import SAMPLE_RATE, Samples, float_from_pcm16
 from ser_agent.classifiers.batching import batches
-from ser_agent.classifiers.folder import check_folder, weights_files
+from ser_agent.classifiers.folder import CONFIG, check_folder, weights_files
 from ser_agent.classifiers.heads import DENSE, OUT
 from ser_agent.classifiers.inspection import check_config, check_extractor, check_weights
-from ser_agent.classifiers.naming import model_info, name_labels
+from ser_agent.classifiers.metadata import KEY, read_metadata
+from ser_agent.classifiers.naming import model_info, name_labels, own_labels
+from ser_agent.classifiers.readout import make_readout
 from ser_agent.errors import ClassificationError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from ser_agent.classifiers.wav2vec2 import Wav2Vec2Options
+    from ser_agent.ports import Answer
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +80,10 @@ class Checkpoint:
             self._device = _device(name, options.device)
             self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
             self._model.to(self._device, self._dtype).eval()
-        self._names = name_labels(name, config.id2label, options.labels, keep=options.keep_labels)
+        own = own_labels(config.id2label)
+        metadata = read_metadata(f"model {name}: {folder / CONFIG}", getattr(config, KEY, None), own)
+        names = name_labels(name, own, options.labels, keep=options.keep_labels, unheard=metadata.non_speech)
+        self._readout = make_readout(name, metadata, own, names, options.prior)
         self._raw = isinstance(self._extractor, Wav2Vec2FeatureExtractor)
         self._input = self._extractor.model_input_names[0]
         asks_for_mask = bool(getattr(self._extractor, "return_attention_mask", False))
@@ -87,11 +93,11 @@ class Checkpoint:
         self._may_pad = self._longest is not None or (self._masks and config.model_type in _PADDING_UNHEARD)
         self._max_batch = options.max_batch
         self._name = name
-        self.info = model_info(name, config, self._names, revision)
+        self.info = model_info(name, metadata, self._readout.names, revision)
         self._warm_up()
 
-    def classify(self, sounds: Sequence[Samples]) -> list[Mapping[str, float]]:
-        """Give each sound a distribution over the labels' names; its neighbours make no difference.
+    def classify(self, sounds: Sequence[Samples]) -> list[Answer]:
+        """Give each sound a distribution over the emotions' names, or ``NON_SPEECH``; neighbours change nothing.
 
         Args:
             sounds: int16 mono 16 kHz, shape ``(n_i,)`` each; any n_i, though of a sound longer than the model's
@@ -101,11 +107,11 @@ class Checkpoint:
             ClassificationError: the model computes no numbers, or there is no memory for it.
         """
         prepared = [self._prepared(sound) for sound in sounds]
-        answers: list[Mapping[str, float]] = [{}] * len(sounds)
+        answers: list[Answer] = [{}] * len(sounds)
         for indices in batches([len(sound) for sound in prepared], self._max_batch, may_pad=self._may_pad):
-            probabilities = self._probabilities([prepared[index] for index in indices])
-            for index, row in zip(indices, probabilities, strict=True):
-                answers[index] = self._named(row)
+            logits = self._logits([prepared[index] for index in indices])
+            for index, answer in zip(indices, self._readout.answers(logits), strict=True):
+                answers[index] = answer
         return answers
 
     def close(self) -> None:
@@ -127,8 +133,8 @@ class Checkpoint:
             log.warning("model %s hears only the first %.0f s", self._name, self._longest / SAMPLE_RATE)
         return np.pad(float_from_pcm16(samples), (0, max(0, self._shortest - len(samples))))
 
-    def _probabilities(self, sounds: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Probabilities of the model's outputs, shape ``(sounds, outputs)``."""
+    def _logits(self, sounds: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """What the model's outputs say, shape ``(sounds, outputs)``."""
         padding = {"padding": True} if self._raw else {}  # the others pad by themselves, as their model needs it
         try:
             inputs = self._extractor(sounds, sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding)
@@ -136,7 +142,7 @@ class Checkpoint:
             if self._masks:
                 arguments["attention_mask"] = inputs["attention_mask"].to(self._device)
             with torch.inference_mode():
-                logits = self._model(**arguments).logits.cpu().double()
+                return np.asarray(self._model(**arguments).logits.cpu().double())
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise ClassificationError(
@@ -145,17 +151,6 @@ class Checkpoint:
             ) from error
         except (RuntimeError, MemoryError) as error:
             raise ClassificationError(f"the model failed: {_first_line(error)}") from error
-        probabilities = torch.softmax(logits, dim=-1).numpy()
-        if not np.isfinite(probabilities).all():
-            raise ClassificationError("the model's answer is not a number")
-        return np.asarray(probabilities)
-
-    def _named(self, row: NDArray[np.float64]) -> Mapping[str, float]:
-        """Outputs that have the same name are summed."""
-        distribution: dict[str, float] = {}
-        for name, value in zip(self._names, row, strict=True):
-            distribution[name] = distribution.get(name, 0.0) + float(value)
-        return distribution
 
 
 def default_threads() -> int:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ser_agent.errors import ModelError
 from ser_agent.labels import Emotion, canonical_label
-from ser_agent.ports import ModelInfo
+from ser_agent.ports import UNCERTAIN_BELOW, ModelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from ser_agent.classifiers.metadata import Metadata
 
 _SAYS_NOTHING = re.compile(r"^(label[_ ]?)?\d+$", re.IGNORECASE)
 
 
+def own_labels(id2label: Mapping[int, str]) -> tuple[str, ...]:
+    """The model's own labels, in the order of its outputs."""
+    return tuple(str(id2label[index]).strip() for index in sorted(id2label))
+
+
 def name_labels(
-    name: str, id2label: Mapping[int, str], mapping: Mapping[str, str] | None, *, keep: bool
+    name: str,
+    own: Sequence[str],
+    mapping: Mapping[str, str] | None,
+    *,
+    keep: bool,
+    unheard: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Name each of the model's outputs.
 
     Args:
         name: how messages call the model.
-        id2label: the model's own labels, by index.
+        own: the model's own labels, in the order of its outputs.
         mapping: the user's names, by the model's label or by index; they win over everything.
         keep: whether the model's own labels stay where the user names none; otherwise those that an alias is
             known for get the vocabulary's word.
+        unheard: labels that no event ever tells, and that therefore may say nothing.
 
     Returns:
         A name for each output, in the order of the outputs. Outputs may share one: their probabilities are summed.
@@ -33,7 +46,6 @@ def name_labels(
     Raises:
         ModelError: a label says nothing, or the mapping names one that does not exist, or names one twice.
     """
-    own = [str(id2label[index]).strip() for index in sorted(id2label)]
     given = dict(mapping or {})
     _check_mapping(name, own, given)
     names: list[str] = []
@@ -41,7 +53,7 @@ def name_labels(
     for index, label in enumerate(own):
         chosen = given.get(label, given.get(str(index)))
         names.append(chosen or (label if keep else str(canonical_label(label) or label)))
-        if chosen is None and (not label or _SAYS_NOTHING.match(label)):
+        if chosen is None and label not in unheard and (not label or _SAYS_NOTHING.match(label)):
             unnamed.append(label or str(index))
     if unnamed:
         words = ", ".join(f"{label}: …" for label in unnamed)
@@ -53,7 +65,7 @@ def name_labels(
     return tuple(names)
 
 
-def _check_mapping(name: str, own: list[str], given: Mapping[str, str]) -> None:
+def _check_mapping(name: str, own: Sequence[str], given: Mapping[str, str]) -> None:
     indices = {str(index): label for index, label in enumerate(own) if str(index) not in own}
     if unknown := [key for key in given if key not in own and key not in indices]:
         raise ModelError(
@@ -66,24 +78,22 @@ def _check_mapping(name: str, own: list[str], given: Mapping[str, str]) -> None:
         )
 
 
-def model_info(name: str, config: Any, labels: tuple[str, ...], revision: str | None) -> ModelInfo:  # noqa: ANN401
+def model_info(name: str, metadata: Metadata, labels: Sequence[str], revision: str | None) -> ModelInfo:
     """What a checkpoint says of itself.
 
     Args:
         name: the model's, where the checkpoint tells none.
-        config: the configuration of transformers; its author may have put a mapping ``ser_agent`` into
-            ``config.json``, with the keys ``name``, ``revision``, ``licence`` and ``languages``, all optional.
-        labels: names of the outputs; those that occur twice are summed and told once.
+        metadata: what its author tells.
+        labels: names of the outputs that are emotions; those that occur twice are summed and told once.
         revision: where the checkpoint tells none.
     """
-    own = getattr(config, "ser_agent", None)
-    told: dict[str, Any] = own if isinstance(own, dict) else {}
-    version = told.get("revision", revision)
-    called = str(told.get("name", name))
-    licence = told.get("licence")
+    version = revision if metadata.revision is None else metadata.revision
+    called = name if metadata.name is None else metadata.name
+    threshold = UNCERTAIN_BELOW if metadata.uncertain_below is None else metadata.uncertain_below
     return ModelInfo(
-        name=f"{called}@{version}" if version is not None else called,
+        name=called if version is None else f"{called}@{version}",
         labels=tuple(dict.fromkeys(labels)),
-        licence=str(licence) if licence is not None else None,
-        languages=tuple(str(language) for language in told.get("languages") or ()),
+        licence=metadata.licence,
+        languages=metadata.languages or (),
+        uncertain_below=threshold,
     )

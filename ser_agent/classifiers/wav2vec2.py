@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 
 from ser_agent.errors import ClassificationError, MissingExtraError
 from ser_agent.options import ClassifierOptions
@@ -16,11 +16,15 @@ from ser_agent.options import ClassifierOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pydantic import ValidatorFunctionWrapHandler
+
     from ser_agent.audio import Utterance
     from ser_agent.classifiers.checkpoint import Checkpoint
-    from ser_agent.ports import Distribution, ModelInfo, PluginContext
+    from ser_agent.ports import Answer, ModelInfo, PluginContext
 
 EMBEDDED = "embedded"
+
+_Proportion = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class Wav2Vec2Options(ClassifierOptions):
@@ -44,6 +48,19 @@ class Wav2Vec2Options(ClassifierOptions):
     Labels that get the same name are summed."""
     keep_labels: bool = False
     """Keep the model's own labels instead of the vocabulary's."""
+    prior: Literal["trained", "home"] | dict[str, _Proportion] | None = None
+    """How often each emotion is expected. `trained`: as in what the model learnt from, which corrects nothing;
+    `home`: as its author expects it in homes; or a proportion above 0 for each of the model's own labels of speech
+    (they need not sum to 1). `null`: `home` where the model tells one, else `trained`."""
+
+    @field_validator("prior", mode="wrap")
+    @classmethod
+    def _one_mistake(cls, value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        """Tell one mistake rather than one for each type that a prior may have."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValueError("expected `trained`, `home`, or a number above 0 for each label") from error
 
 
 class Wav2Vec2Classifier:
@@ -68,8 +85,8 @@ class Wav2Vec2Classifier:
                 self._checkpoint = self._loaded()
         return self._checkpoint.info
 
-    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Distribution]:
-        """Give each utterance a distribution over the labels.
+    def classify(self, utterances: Sequence[Utterance]) -> Sequence[Answer]:
+        """Give each utterance a distribution over the labels, or ``NON_SPEECH`` where the model hears no voice.
 
         Raises:
             ClassificationError: the model is not loaded, or computes no numbers.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.answers import classified
 
 from ser_agent.audio import SAMPLE_RATE, Samples, Utterance
 from ser_agent.errors import ClassificationError
@@ -76,10 +77,10 @@ def test_a_batch_gives_what_each_sound_gives_alone(
     classifier = make(KINDS[kind](build), max_batch=3)
     classifier.load()
     sounds = [noise(duration_s, seed) for seed, duration_s in enumerate((0.9, 1.3, 0.02, 1.3, 1.0, 4.0, 1.1))]
-    together = classifier.classify(sounds)
+    together = classified(classifier, sounds)
     for sound, answer in zip(sounds, together, strict=True):
         assert sum(answer.values()) == pytest.approx(1.0)
-        assert near(answer, classifier.classify([sound])[0])
+        assert near(answer, classified(classifier, [sound])[0])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "custom head"])
@@ -90,7 +91,7 @@ def test_it_says_what_transformers_own_classes_say(
     classifier = make(folder)
     classifier.load()
     sound = noise(1.5)
-    answer = list(classifier.classify([sound])[0].values())
+    answer = list(classified(classifier, [sound])[0].values())
     assert answer == pytest.approx(stock_answer(folder, sound.samples), abs=1e-5)
 
 
@@ -108,7 +109,7 @@ def test_the_known_custom_head_is_rebuilt_exactly(build: CheckpointBuilder, make
         logits = weights["classifier.out_proj.weight"] @ hidden + weights["classifier.out_proj.bias"]
     classifier = make(folder)
     classifier.load()
-    answer = list(classifier.classify([sound])[0].values())
+    answer = list(classified(classifier, [sound])[0].values())
     assert answer == pytest.approx(logits.softmax(-1).tolist(), abs=1e-5)
 
 
@@ -126,7 +127,7 @@ def test_weights_of_before_torch_2_are_understood(build: CheckpointBuilder, make
     build.save_weights(folder, weights)
     classifier = make(folder)
     classifier.load()
-    assert list(classifier.classify([sound])[0].values()) == pytest.approx(expected, abs=1e-5)
+    assert list(classified(classifier, [sound])[0].values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_half_precision_weights_are_computed_with_in_single_on_a_processor(
@@ -142,7 +143,7 @@ def test_outputs_with_the_same_name_are_summed(build: CheckpointBuilder, make: M
     apart, summed = make(folder, keep_labels=True), make(folder, labels={"hap": "lively", "0": "lively"})
     apart.load()
     assert summed.load().labels == ("lively", "neutral", "sad")
-    one, other = apart.classify([noise(1.0)])[0], summed.classify([noise(1.0)])[0]
+    one, other = classified(apart, [noise(1.0)])[0], classified(summed, [noise(1.0)])[0]
     expected = {"lively": one["ang"] + one["hap"], "neutral": one["neu"], "sad": one["sad"]}
     assert near(other, expected)
 
@@ -154,7 +155,7 @@ def test_the_loudness_makes_no_difference_where_the_extractor_normalises(
     classifier.load()
     loud = noise(1.0)
     quiet = Utterance((loud.samples // 4).astype(np.int16), 0, "silence", captured_at=0.0, closed_at=1.0)
-    one, other = classifier.classify([loud, quiet])
+    one, other = classified(classifier, [loud, quiet])
     assert near(one, other, tolerance=0.01)
 
 
@@ -169,7 +170,7 @@ def test_a_sound_too_short_for_the_model_is_filled_up(
     classifier = make(build.raw(norm=norm))
     classifier.load()
     sound = Utterance(np.zeros(samples, np.int16), 0, "silence", captured_at=0.0, closed_at=0.0)
-    assert sum(classifier.classify([sound])[0].values()) == pytest.approx(1.0)
+    assert sum(classified(classifier, [sound])[0].values()) == pytest.approx(1.0)
 
 
 def test_nothing_to_classify_gives_nothing(build: CheckpointBuilder, make: MakeClassifier) -> None:
@@ -185,7 +186,7 @@ def test_a_whisper_hears_the_first_30_s_and_says_so(
     classifier.load()
     long = utterance(31.0)
     start = Utterance(long.samples[: 30 * SAMPLE_RATE], 0, "silence", captured_at=0.0, closed_at=30.0)
-    assert near(classifier.classify([long])[0], classifier.classify([start])[0])
+    assert near(classified(classifier, [long])[0], classified(classifier, [start])[0])
     assert "hears only the first 30 s" in caplog.text
 
 

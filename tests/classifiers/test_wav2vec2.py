@@ -16,7 +16,7 @@ from ser_agent.audio import Utterance
 from ser_agent.audio_files import read_utterance
 from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier, Wav2Vec2Options
 from ser_agent.errors import ClassificationError, MissingExtraError, ModelError
-from ser_agent.ports import EmotionClassifier, PluginContext
+from ser_agent.ports import NON_SPEECH, EmotionClassifier, PluginContext
 from ser_agent.testing import check_classifier, utterance
 
 if TYPE_CHECKING:
@@ -95,6 +95,32 @@ REFUSALS: dict[str, Refusal] = {
         ("cannot be loaded", "code"),
     ),
     "an index that is a list": (lambda b: changed(b.raw(), id2label=["a", "b"]), {}, ("cannot be loaded",)),
+    "a temperature of zero": (
+        lambda b: b.raw(ser_agent={"calibration": {"temperature": 0}}),
+        {},
+        ("config.json: ser_agent.calibration.temperature", "greater than 0"),
+    ),
+    "a bias for a label that is not there": (
+        lambda b: b.raw(ser_agent={"calibration": {"bias": {"angry": 1.0}}}),
+        {},
+        ("config.json: ser_agent.calibration.bias names angry", "ang, hap, neu, sad"),
+    ),
+    "a prior without one of the labels": (
+        lambda b: b.raw(ser_agent={"prior": {"home": {"ang": 0.1, "hap": 0.1, "neu": 0.8}}}),
+        {},
+        ("config.json: ser_agent.prior.home leaves out sad",),
+    ),
+    "no label of speech": (
+        lambda b: b.raw(ser_agent={"non_speech": ["ang", "hap", "neu", "sad"]}),
+        {},
+        ("config.json: ser_agent.non_speech leaves no label",),
+    ),
+    "a prior of homes that it does not tell": (lambda b: b.raw(), {"prior": "home"}, ("no ser_agent.prior.home",)),
+    "a prior for a label that is not there": (
+        lambda b: b.raw(),
+        {"prior": {"ang": 1.0, "hap": 1.0, "neu": 1.0, "sad": 1.0, "calm": 1.0}},
+        ("classifier.prior names calm", "ang, hap, neu, sad"),
+    ),
     "a GPU that is not there": (lambda b: b.raw(), {"device": "cuda:99"}, ("cuda:99", "auto")),
 }
 
@@ -132,9 +158,10 @@ def test_a_relative_folder_counts_from_the_configurations(build: CheckpointBuild
 
 @pytest.mark.model
 def test_a_checkpoint_tells_its_name_and_revision(build: CheckpointBuilder, make: MakeClassifier) -> None:
-    told = {"name": "mine", "revision": 7, "licence": "MIT", "languages": ["en"]}
+    told = {"name": "mine", "revision": 7, "licence": "MIT", "languages": ["en"], "uncertain_below": 0.45}
     info = make(build.raw(ser_agent=told)).load()
     assert (info.name, info.licence, info.languages) == ("mine@7", "MIT", ("en",))
+    assert info.uncertain_below == 0.45
     assert info.labels == ("angry", "happy", "neutral", "sad")
 
 
@@ -181,6 +208,10 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
         {"labels": {"0": ""}},
         {"labels": ["angry"]},
         {"half": True},
+        {"prior": "homes"},
+        {"prior": {"angry": 0.0}},
+        {"prior": {"angry": "1"}},
+        {"prior": ["angry"]},
     ],
 )
 def test_keys_out_of_range_are_refused(keys: dict[str, Any]) -> None:
@@ -191,7 +222,12 @@ def test_keys_out_of_range_are_refused(keys: dict[str, Any]) -> None:
 def test_the_defaults_take_the_embedded_model_the_best_device_and_no_network() -> None:
     options = Wav2Vec2Options()
     assert (options.model, options.device, options.allow_download) == ("embedded", "auto", False)
-    assert (options.top, options.min_confidence) == (3, None)
+    assert (options.top, options.min_confidence, options.prior) == (3, None, None)
+
+
+def test_a_prior_is_a_word_or_proportions() -> None:
+    for prior in (None, "trained", "home", {"angry": 1.0, "sad": 0.5}):
+        assert Wav2Vec2Options.model_validate_json(json.dumps({"prior": prior})).prior == prior
 
 
 @pytest.fixture
@@ -223,6 +259,6 @@ def test_the_embedded_model_hears_strangers_far_better_than_chance(
     chosen = strangers[:: len(strangers) // 75]
     sounds = [read_utterance(corpora / row["path"]) for row in chosen]
     heard = embedded.classify([Utterance(sound, 0, "silence", captured_at=0.0, closed_at=1.0) for sound in sounds])
-    best = [max(answer, key=answer.__getitem__) for answer in heard]
+    best = [None if answer is NON_SPEECH else max(answer, key=answer.__getitem__) for answer in heard]
     right = sum(label == row["emotion"] for label, row in zip(best, chosen, strict=True))
     assert right > 0.4 * len(chosen), f"{right} of {len(chosen)}; chance is one in {len(labels)}"

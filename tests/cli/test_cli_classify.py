@@ -75,6 +75,39 @@ def test_under_the_threshold_the_emotion_is_uncertain_and_the_scores_still_told(
     assert unsure["emotions"] == sure["emotions"]
 
 
+def test_without_a_configured_threshold_it_is_the_models_own(build: CheckpointBuilder, ser_agent: Command) -> None:
+    emotions = [
+        ser_agent("classify", CLIP, "--jsonl", "--set", f"classifier.model={model}").records[0]["emotion"]
+        for model in (build.raw(ser_agent={"uncertain_below": least}) for least in (0.0, 1.0))
+    ]
+    assert emotions[0] != UNCERTAIN
+    assert emotions[1] == UNCERTAIN
+
+
+def test_a_file_in_which_nobody_speaks_is_told_without_an_emotion(
+    build: CheckpointBuilder, ser_agent: Command
+) -> None:
+    told = {"non_speech": ["noise"], "calibration": {"bias": {"noise": 1000.0}}}
+    model = ("--set", f"classifier.model={build.raw(labels=('ang', 'noise', 'sad'), ser_agent=told)}")
+    outcome = ser_agent("classify", DATA, "--jsonl", *model)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [record["file"] for record in outcome.records] == [str(clip) for clip in CLIPS]
+    for record in outcome.records:
+        assert list(record) == ["file", "start_s", "end_s", "emotion", "confidence", "emotions"]
+        assert (record["emotion"], record["confidence"], record["emotions"]) == (None, None, [])
+    lines = ser_agent("classify", DATA, *model).out.splitlines()
+    assert lines == [f"{clip}  🔇 no speech" for clip in CLIPS]
+
+
+def test_a_model_whose_author_made_a_mistake_is_refused_with_file_and_key(
+    build: CheckpointBuilder, ser_agent: Command
+) -> None:
+    folder = build.raw(ser_agent={"calibration": {"temperature": -1}})
+    outcome = ser_agent("classify", CLIP, "--set", f"classifier.model={folder}")
+    assert (outcome.code, outcome.out) == (69, "")
+    assert f"{folder}/config.json: ser_agent.calibration.temperature: " in outcome.err
+
+
 def test_a_long_file_is_cut_first(ser_agent: Command, tmp_path: Path) -> None:
     speech, rate = soundfile.read(CLIP, dtype="int16")
     path = tmp_path / "evening.flac"

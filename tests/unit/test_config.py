@@ -72,6 +72,11 @@ def test_a_section_need_not_say_its_default_type(tmp_path: Path) -> None:
             ["agent.yaml:1: site: string should match pattern '^[a-z0-9_-]+$', not 'Living Room'"],
             id="no slug",
         ),
+        pytest.param(
+            "classifier:\n  prior: [sad]\n",
+            ["agent.yaml:2: classifier.prior: expected `trained`, `home`, or a number above 0 for each label"],
+            id="neither a word nor proportions",
+        ),
         pytest.param("vad: webrtc\n", ["agent.yaml:1: vad: expected keys and values, not 'webrtc'"], id="no keys"),
         pytest.param(
             "log: {level: loud}\n",
