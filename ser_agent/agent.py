@@ -7,28 +7,35 @@ import queue
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from ulid import ULID
+
 from ser_agent.buffer import BoundedQueue
+from ser_agent.commands import HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
 from ser_agent.endpointing import Endpointer
 from ser_agent.errors import SerAgentError
-from ser_agent.messages import AgentInfo, AgentStats, EmotionEvent
-from ser_agent.metrics import Metrics, resident_mb
+from ser_agent.metrics import Metrics
 from ser_agent.pipeline.classify import ClassifyStage, EventStyle
 from ser_agent.pipeline.deliver import DeliverStage
 from ser_agent.pipeline.listen import ListenStage
 from ser_agent.pipeline.publisher import Publisher
-from ser_agent.pipeline.stage import FirstFrame, Occurrences, Signalled, Stage, StageEnded, Surroundings
-from ser_agent.segmenter import Segmenter, SegmenterOptions
+from ser_agent.pipeline.stage import Ready, Requested, Signalled, Stage, StageEnded, Surroundings
+from ser_agent.reports import describe, measure
+from ser_agent.segmenter import Segmenter
+from ser_agent.steering import Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from ser_agent.audio import Utterance
+    from ser_agent.commands import Request
+    from ser_agent.messages import AgentStats, EmotionEvent
     from ser_agent.metrics import Books
-    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, ModelInfo, VoiceActivityDetector
+    from ser_agent.parts import Parts
+    from ser_agent.pipeline.stage import Occurrence, Occurrences
+    from ser_agent.ports import EventSink
     from ser_agent.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -52,48 +59,19 @@ class Outcome(Enum):
     """It was told to."""
     RELOAD = auto()
     """It is to be started again with a new configuration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything that an agent is made of, ready to be started.
-
-    Attributes:
-        site: slug of the agent.
-        version: version of ser_agent.
-        config_digest: SHA-256 of the configuration without its secrets.
-        source_name: kind of the source.
-        source: where sound comes from.
-        detector: tells speech from other sound.
-        threshold: probability from which on the detector's hop is speech.
-        segmenter: durations of the endpointing.
-        classifier: hears the emotion.
-        top: how many labels an event tells.
-        min_confidence: the threshold under which the emotion is ``uncertain``; None: the model's own.
-        sinks: where messages go, by unique name.
-        stats_interval_s: seconds between two ``AgentStats``.
-    """
-
-    site: str
-    version: str
-    config_digest: str
-    source_name: str
-    source: AudioSource
-    detector: VoiceActivityDetector
-    threshold: float
-    segmenter: SegmenterOptions
-    classifier: EmotionClassifier
-    top: int
-    min_confidence: float | None
-    sinks: Mapping[str, EventSink]
-    stats_interval_s: float
+    RESTART = auto()
+    """The whole process is to be started again."""
 
 
 class Agent:
     """Starts the parts in order, watches them, and stops them in reverse."""
 
     def __init__(
-        self, parts: Parts, occurrences: Occurrences, notifier: Notifier, accept_reload: Callable[[], bool]
+        self,
+        parts: Parts,
+        occurrences: Occurrences,
+        notifier: Notifier,
+        objection: Callable[[Outcome], str | None],
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -101,22 +79,25 @@ class Agent:
             parts: everything that it is made of.
             occurrences: what the main thread waits on.
             notifier: tells the supervisor.
-            accept_reload: asked on SIGHUP whether there is a valid new configuration to stop for.
+            objection: asked before a reload or a restart what speaks against it; None where nothing does.
         """
         self._parts = parts
-        self._accept_reload = accept_reload
+        self._objection = objection
         self.ready = False
         self._occurrences = occurrences
         self._notifier = notifier
         self._publisher = Publisher(list(parts.sinks), live=parts.source.live)
-        self._surroundings = Surroundings(self._publisher, Metrics(), occurrences)
+        self._steering = Steering(parts, self._publisher.publish)
+        self._surroundings = Surroundings(self._publisher, Metrics(), occurrences, self._steering.controls)
         self._utterances: BoundedQueue[Utterance] = BoundedQueue(UTTERANCES_WAITING)
         self._listen: ListenStage | None = None
         self._stages: list[Stage] = []
+        self._ended = 0
         self._opened_sinks: dict[str, EventSink] = {}
         self._next_stats_s = 0.0
         self._next_sign_s = 0.0
         self._told_event: EmotionEvent | None = None
+        self._instance = str(ULID())
 
     @property
     def books(self) -> Books:
@@ -149,9 +130,9 @@ class Agent:
             self._add(DeliverStage(name, sink, self._publisher.queues[name], self._surroundings))
         model = parts.classifier.load()
         log.info("model %s: %s", model.name, ", ".join(model.labels))
-        self._publisher.publish(self._info(model))
-        threshold = model.threshold(parts.min_confidence)
-        style = EventStyle(parts.site, parts.source_name, model.name, parts.top, threshold)
+        self._publisher.publish(describe(parts, model, self._instance))
+        self._steering.take_model(model)
+        style = EventStyle(parts.site, parts.source_name, model.name, parts.top)
         endpointer = Endpointer(parts.detector, Segmenter(parts.segmenter, parts.threshold))
         self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings))
         self._listen = ListenStage(parts.source, endpointer, self._utterances, self._surroundings)
@@ -163,35 +144,38 @@ class Agent:
         Raises:
             SerAgentError: a stage died.
         """
-        ended = 0
         while True:
             try:
-                occurrence = self._occurrences.get(timeout=TICK_S)
+                outcome = self._heed(self._occurrences.get(timeout=TICK_S))
             except queue.Empty:
-                self._tick()
-                continue
-            match occurrence:
-                case FirstFrame():
-                    self._become_ready()
-                case Signalled(signal.SIGHUP):
-                    self._notifier.reloading()
-                    if self._accept_reload():
-                        return Outcome.RELOAD
-                    self._notifier.ready()
-                case Signalled():
-                    self._notifier.stopping()
-                    return Outcome.STOPPED
-                case StageEnded(stage, error):
-                    if error is not None:
-                        raise _fault(stage, error) from error
-                    ended += 1
-                    if ended == len(self._stages):
-                        return Outcome.ENDED
+                outcome = None
+            if outcome is not None:
+                return outcome
             self._tick()
+
+    def _heed(self, occurrence: Occurrence) -> Outcome | None:
+        """Do what an occurrence asks for; the outcome where that ends this agent."""
+        match occurrence:
+            case Ready():
+                self._become_ready()
+            case Requested(request):
+                return self._obey(request)
+            case Signalled(signal.SIGHUP):
+                return Outcome.RELOAD if self._objection_to_reload() is None else None
+            case Signalled():
+                self._notifier.stopping()
+                return Outcome.STOPPED
+            case StageEnded(stage, error):
+                if error is not None:
+                    raise _fault(stage, error) from error
+                self._ended += 1
+                return Outcome.ENDED if self._ended == len(self._stages) else None
+        return None
 
     def stop(self) -> None:
         """Finish the utterance in progress, deliver its event, say ``offline``; within ``STOP_S`` seconds."""
         deadline = time.monotonic() + STOP_S
+        self._parts.desk.close()
         if self._listen is None:
             self._utterances.close()
             self._publisher.close()
@@ -213,46 +197,67 @@ class Agent:
 
     def stats(self) -> AgentStats:
         """Counters since the start and gauges of now."""
-        metrics = self._surroundings.metrics
-        books = metrics.books()
         waiting = {name: len(messages) for name, messages in self._publisher.queues.items()}
-        return AgentStats(
-            uptime_s=round(metrics.uptime_s, 1),
-            utterances=books.begun,
-            published=books.published,
-            failed=books.failed,
-            dropped=books.dropped,
-            frames_dropped=metrics.frames_dropped,
-            lost_by_sink={stage.name: stage.lost for stage in self._stages if isinstance(stage, DeliverStage)},
-            queues={"utterances": len(self._utterances), **waiting},
-            latency_p50_ms=metrics.latency_ms(0.5),
-            latency_p95_ms=metrics.latency_ms(0.95),
-            real_time_factor=metrics.real_time_factor(),
-            level_dbfs=metrics.level_dbfs(),
-            cpu_percent=metrics.cpu_percent(),
-            rss_mb=resident_mb(),
-        )
+        return measure(self._surroundings.metrics, {"utterances": len(self._utterances), **waiting}, self._stages)
+
+    def health(self) -> dict[str, object]:
+        """What a request for a health check is answered with."""
+        return {
+            "healthy": not self._stale_stages(),
+            "listening": self._steering.controls.listening,
+            "hearing": self._listen is not None and self._listen.connected,
+            "threshold": self._steering.controls.min_confidence,
+            "uptime_s": round(self._surroundings.metrics.uptime_s, 1),
+            "version": self._parts.version,
+            "instance": self._instance,
+        }
+
+    def _obey(self, request: Request) -> Outcome | None:
+        """Do what is asked, and answer; what ends this agent is left to the caller."""
+        error: str | None = None
+        data: dict[str, object] = {}
+        outcome: Outcome | None = None
+        match request.command:
+            case SetListening(on):
+                error = self._steering.set_listening(self._set_listening, on=on)
+            case SetThreshold(value):
+                self._steering.set_threshold(value)
+            case HealthCheck():
+                data = self.health()
+            case Reload():
+                error = self._objection_to_reload()
+                outcome = Outcome.RELOAD
+            case Restart():
+                error = self._objection(Outcome.RESTART)
+                outcome = Outcome.RESTART
+        request.answer(Reply(data, error))
+        return outcome if error is None else None
+
+    def _set_listening(self, on: bool) -> None:  # noqa: FBT001 - a plain setter
+        if self._listen is not None:
+            self._listen.set_listening(on=on)
+        self._tell_what_it_does()
+
+    def _objection_to_reload(self) -> str | None:
+        self._notifier.reloading()
+        objection = self._objection(Outcome.RELOAD)
+        if objection is not None:
+            self._notifier.ready()
+        return objection
 
     def _add(self, stage: Stage) -> None:
         self._stages.append(stage)
         stage.start()
 
-    def _info(self, model: ModelInfo) -> AgentInfo:
-        return AgentInfo(
-            version=self._parts.version,
-            site=self._parts.site,
-            model=model.name,
-            model_licence=model.licence,
-            labels=model.labels,
-            languages=model.languages,
-            config_digest=self._parts.config_digest,
-        )
-
     def _become_ready(self) -> None:
         self.ready = True
         self._notifier.ready()
-        self._notifier.status(f"listening to {self._parts.source_name}")
-        log.info("listening to %s", self._parts.source_name)
+        self._tell_what_it_does()
+
+    def _tell_what_it_does(self) -> None:
+        doing = f"listening to {self._parts.source_name}" if self._steering.controls.listening else "muted"
+        self._notifier.status(doing)
+        log.info(doing)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -269,10 +274,13 @@ class Agent:
             self._next_sign_s = now + self._notifier.watchdog_s / 3
 
     def _all_well(self) -> bool:
-        stale = [stage.name for stage in self._stages if stage.alive and stage.heartbeat_age_s > STALE_S]
+        stale = self._stale_stages()
         if stale:
             log.error("no sign of life from %s", ", ".join(stale))
         return not stale
+
+    def _stale_stages(self) -> list[str]:
+        return [stage.name for stage in self._stages if stage.alive and stage.heartbeat_age_s > STALE_S]
 
 
 @contextmanager

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from ser_agent import __version__
-from ser_agent.agent import Agent, Outcome, Parts
+from ser_agent.agent import Agent, Outcome
+from ser_agent.commands import CommandDesk
 from ser_agent.config_text import digest
 from ser_agent.errors import ConfigError, SerAgentError
-from ser_agent.pipeline.stage import Occurrences, Signalled
+from ser_agent.parts import Parts
+from ser_agent.pipeline.stage import Occurrences, Requested, Signalled
 from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
+from ser_agent.state import StateFile, state_file, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,14 +32,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+RESTART_LEAST_S = 75.0
+"""A process so young is not restarted: systemd gives up on a unit that starts six times in 300 s."""
 
 
 class Workshop:
     """Makes the parts that a configuration asks for. Making a part opens nothing."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        self._config = loaded.config
-        self._context = PluginContext(site=loaded.config.site, base_dir=loaded.base_dir)
+    def __init__(self, loaded: Loaded, state: StateFile | None = None, desk: CommandDesk | None = None) -> None:
+        """Prepare.
+
+        Args:
+            loaded: the configuration.
+            state: what outlives the process; None where nothing does.
+            desk: where sinks may hand in commands; None where no agent runs.
+        """
+        config = loaded.config
+        self._config = config
+        self._context = PluginContext(config.site, loaded.base_dir, state or StateFile(), desk)
 
     def source(self) -> AudioSource:
         """Where sound comes from."""
@@ -67,9 +82,9 @@ def named_sinks(config: Config) -> Iterator[tuple[str, PluginOptions]]:
         yield (options.type if number == 1 else f"{options.type}-{number}"), options
 
 
-def assemble(loaded: Loaded, classifier: EmotionClassifier) -> Parts:
+def assemble(loaded: Loaded, classifier: EmotionClassifier, state: StateFile, desk: CommandDesk) -> Parts:
     """Make all parts but the classifier, which may outlive a reload."""
-    workshop, config = Workshop(loaded), loaded.config
+    workshop, config = Workshop(loaded, state, desk), loaded.config
     return Parts(
         site=config.site,
         version=__version__,
@@ -84,6 +99,9 @@ def assemble(loaded: Loaded, classifier: EmotionClassifier) -> Parts:
         min_confidence=config.classifier.min_confidence,
         sinks=workshop.sinks(),
         stats_interval_s=config.stats_interval_s,
+        hard_mute=config.hard_mute,
+        state=state,
+        desk=desk,
     )
 
 
@@ -102,15 +120,17 @@ class Application:
         self._loaded = loaded
         self._reload = reload
         self._notifier = notifier
+        self._started_s = time.monotonic()
+        self._state = StateFile() if loaded.file is None else state_file(loaded.file, state_folder())
         self._occurrences: Occurrences = queue.SimpleQueue()
         self._classifier = Workshop(loaded).classifier()
         self._fresh = loaded
 
-    def run(self) -> Books:
-        """Run until the source ends or a signal says so. Only in the main thread, whose signals it takes.
+    def run(self) -> Outcome:
+        """Run until the source ends or somebody says so. Only in the main thread, whose signals it takes.
 
         Returns:
-            What became of the last agent's utterances.
+            Why it ended: a restart is left to the caller.
 
         Raises:
             SerAgentError: a part cannot be had, or a stage died.
@@ -120,10 +140,11 @@ class Application:
             return self._run()
         finally:
             self._classifier.close()
+            self._state.close()
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-    def _run(self) -> Books:
+    def _run(self) -> Outcome:
         fallback: Loaded | None = None
         while True:
             agent = self._agent()
@@ -138,7 +159,7 @@ class Application:
                 continue
             _log_books(agent.books)
             if outcome is not Outcome.RELOAD:
-                return agent.books
+                return outcome
             fallback = self._loaded
             self._adopt(self._fresh)
 
@@ -150,8 +171,10 @@ class Application:
 
     def _agent(self) -> Agent:
         self._forget_all_but_signals()
-        parts = assemble(self._loaded, self._classifier)
-        return Agent(parts, self._occurrences, self._notifier, self._take_new_configuration)
+        occurrences = self._occurrences
+        desk = CommandDesk(lambda request: occurrences.put(Requested(request)))
+        parts = assemble(self._loaded, self._classifier, self._state, desk)
+        return Agent(parts, occurrences, self._notifier, self._objection)
 
     def _forget_all_but_signals(self) -> None:
         """What happened to the agent before this one is no longer of interest; a signal sent meanwhile is."""
@@ -161,19 +184,23 @@ class Application:
             if isinstance(occurrence, Signalled):
                 self._occurrences.put(occurrence)
 
-    def _take_new_configuration(self) -> bool:
-        """Read the configuration anew; what is wrong leaves the old one running."""
+    def _objection(self, wanted: Outcome) -> str | None:
+        """What speaks against a reload or a restart; a configuration that is wrong leaves the old one running."""
+        if wanted is Outcome.RESTART:
+            remaining_s = RESTART_LEAST_S - (time.monotonic() - self._started_s)
+            return f"started a moment ago: ask again in {math.ceil(remaining_s)} s" if remaining_s > 0 else None
         if self._reload is None:
-            self._occurrences.put(Signalled(signal.SIGTERM))
-            return False
+            return "there is no configuration file to read anew"
         try:
             self._fresh = self._reload()
         except ConfigError as error:
             log.error("the new configuration is wrong, the old one stays:\n%s", error)  # noqa: TRY400
-            return False
-        return True
+            return str(error)
+        return None
 
     def _on_signal(self, signum: int, _frame: object) -> None:
+        if signum == signal.SIGHUP and self._reload is None:
+            signum = signal.SIGTERM
         self._occurrences.put(Signalled(signum))
 
 

@@ -43,6 +43,8 @@ class Config(Options):
 
     site: str = Field(default="home", pattern=r"^[a-z0-9_-]+$", max_length=64)
     """Name of this agent: one topic level, unique on the broker; lower-case letters, digits, ``_`` and ``-``."""
+    hard_mute: bool = False
+    """Keep the source closed, whatever is asked for over MQTT."""
     source: SerializeAsAny[PluginOptions]
     """Where sound comes from."""
     vad: SerializeAsAny[VadOptions]

@@ -1,7 +1,8 @@
 """One tree of errors. Each class says which exit code it means and whether trying again can help.
 
 Exit codes follow ``sysexits.h``: 78 is a configuration that a person must mend (systemd must not
-restart on it), 69 is a part that cannot be had at the moment, 70 is a bug.
+restart on it), 69 is a part that cannot be had at the moment, 70 is a bug, and 75 asks systemd to start the agent
+again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import ClassVar
 EX_OK = 0
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
+EX_RESTART = 75
 EX_CONFIG = 78
 
 

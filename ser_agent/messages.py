@@ -95,6 +95,19 @@ class MicrophoneState(Message):
     """They ceased although the source had neither ended nor been closed."""
 
 
+class ListeningState(Message):
+    """Whether anybody wants sound: while not, the source is closed."""
+
+    on: bool
+
+
+class ThresholdState(Message):
+    """The threshold for ``uncertain`` that is in force."""
+
+    value: Score
+    """Confidence, 0 to 1."""
+
+
 class AgentInfo(Message):
     """What is running: sent once at start and after a reload."""
 
@@ -112,6 +125,8 @@ class AgentInfo(Message):
     """Schema of the events."""
     config_digest: str
     """SHA-256 of the configuration without its secrets."""
+    instance: str
+    """Another one after every start and reload: tells two agents apart that have the same site by mistake."""
 
 
 class AgentStats(Message):
@@ -143,7 +158,16 @@ class AgentStats(Message):
     """Resident memory in MiB, where the system tells."""
 
 
-AnyMessage: TypeAlias = EmotionEvent | Availability | SpeechState | MicrophoneState | AgentInfo | AgentStats
+AnyMessage: TypeAlias = (
+    EmotionEvent
+    | Availability
+    | SpeechState
+    | MicrophoneState
+    | ListeningState
+    | ThresholdState
+    | AgentInfo
+    | AgentStats
+)
 
 
 def top_scores(distribution: Mapping[str, float], count: int | None) -> tuple[EmotionScore, ...]:

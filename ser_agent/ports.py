@@ -7,15 +7,18 @@ imported when the part is opened or loaded. ``ser_agent.testing`` holds a confor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
+
+from ser_agent.state import StateFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ser_agent.audio import AudioFrame, Samples, Utterance
+    from ser_agent.commands import CommandDesk
     from ser_agent.messages import AnyMessage
 
 UNCERTAIN_BELOW = 0.4
@@ -44,10 +47,14 @@ class PluginContext:
     Attributes:
         site: slug of this agent, unique on its broker.
         base_dir: folder that relative paths of the configuration count from.
+        state: facts that outlive the process; each plugin has a section of its own, named after its type.
+        desk: where the agent takes commands; None where no agent runs.
     """
 
     site: str
     base_dir: Path
+    state: StateFile = field(default_factory=StateFile)
+    desk: CommandDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ class Notifier:
         self.watchdog_s = int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
         """Within how many seconds systemd wants a sign of life; None where it wants none."""
 
+    @property
+    def supervised(self) -> bool:
+        """Whether there is a supervisor, which starts the process again when it asks for it."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Started, or reloaded."""
         self._send("READY=1")

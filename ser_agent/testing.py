@@ -22,8 +22,10 @@ from ser_agent.messages import (
     AnyMessage,
     Availability,
     EmotionEvent,
+    ListeningState,
     MicrophoneState,
     SpeechState,
+    ThresholdState,
 )
 from ser_agent.ports import NON_SPEECH, ModelInfo, PluginContext
 
@@ -251,6 +253,8 @@ def check_sink(sink: EventSink, event: EmotionEvent) -> None:
         Availability(online=True),
         MicrophoneState(connected=True),
         SpeechState(speaking=True),
+        ListeningState(on=True),
+        ThresholdState(value=0.4),
         event,
         SpeechState(speaking=False),
         _some_info(event),
@@ -272,6 +276,7 @@ def _some_info(event: EmotionEvent) -> AgentInfo:
         labels=tuple(score.label for score in event.emotions),
         languages=(),
         config_digest="0" * 64,
+        instance=event.id,
     )
 
 

@@ -17,7 +17,7 @@ DESCRIPTION = (
 )
 EPILOG = """\
 exit codes: 0 stopped as asked; 2 wrong command line; 69 a device, file, model or broker that cannot be had;
-70 a bug; 78 a wrong configuration"""
+70 a bug; 75 to be started again by systemd; 78 a wrong configuration"""
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ser_agent import __version__, logs
+from ser_agent.agent import Outcome
 from ser_agent.app import Application
 from ser_agent.cli.settings import load_settings
+from ser_agent.errors import EX_OK, EX_RESTART
 from ser_agent.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -34,8 +37,15 @@ def execute(args: argparse.Namespace) -> int:
             loaded = with_stand_ins(loaded, cleanup, any_source=not _names_a_source(args))
         wants_console = not args.quiet and (loaded.file is None or sys.stdout.isatty())
         adapt = _with_console if wants_console else _as_it_is
-        Application(adapt(loaded), _reloading(args, loaded.file, adapt), Notifier()).run()
-    return 0
+        notifier = Notifier()
+        outcome = Application(adapt(loaded), _reloading(args, loaded.file, adapt), notifier).run()
+    if outcome is not Outcome.RESTART:
+        return EX_OK
+    if notifier.supervised:
+        return EX_RESTART
+    log.info("starting again")
+    sys.stdout.flush()
+    return os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
 
 def _names_a_source(args: argparse.Namespace) -> bool:

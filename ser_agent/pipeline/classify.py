@@ -35,14 +35,12 @@ class EventStyle:
         source: kind of the source.
         model: name and revision of the model.
         top: how many labels an event tells.
-        min_confidence: the threshold under which the emotion is ``uncertain``.
     """
 
     site: str
     source: str
     model: str
     top: int
-    min_confidence: float
 
 
 class ClassifyStage(Stage):
@@ -84,6 +82,9 @@ class ClassifyStage(Stage):
         return batch
 
     def _classify(self, batch: Sequence[Utterance]) -> None:
+        if not self._controls.listening:
+            self._metrics.dropped("muted", len(batch))
+            return
         began = time.monotonic()
         try:
             answers = list(self._classifier.classify(batch))
@@ -104,7 +105,9 @@ class ClassifyStage(Stage):
             self._settle(utterance, answer)
 
     def _settle(self, utterance: Utterance, answer: Answer) -> None:
-        if answer is NON_SPEECH:
+        if not self._controls.listening:
+            self._metrics.dropped("muted")
+        elif answer is NON_SPEECH:
             self._metrics.dropped("non_speech")
             log.debug("utterance dropped: nobody spoke")
         else:
@@ -127,7 +130,7 @@ class ClassifyStage(Stage):
             started_at=datetime.fromtimestamp(time.time() + utterance.captured_at - now, UTC),
             latency_s=latency_s,
             top=self._style.top,
-            min_confidence=self._style.min_confidence,
+            min_confidence=self._controls.min_confidence,
         )
         self._publisher.publish(event)
         self._metrics.published(latency_s)

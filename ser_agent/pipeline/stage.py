@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
+    from ser_agent.commands import Request
     from ser_agent.metrics import Metrics
+    from ser_agent.pipeline.controls import Controls
     from ser_agent.pipeline.publisher import Publisher
 
 POLL_S = 0.5
@@ -19,8 +21,8 @@ POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class FirstFrame:
-    """Sound arrives: the agent is ready."""
+class Ready:
+    """Sound arrives, or none is wanted: the agent is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,18 @@ class Signalled:
     signum: int
 
 
-Occurrence: TypeAlias = FirstFrame | StageEnded | Signalled
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Somebody outside asks for something.
+
+    Attributes:
+        request: what, and who waits for the answer.
+    """
+
+    request: Request
+
+
+Occurrence: TypeAlias = Ready | StageEnded | Signalled | Requested
 Occurrences: TypeAlias = "SimpleQueue[Occurrence]"
 """What the main thread waits on. ``SimpleQueue.put`` may be called from a signal handler."""
 
@@ -60,11 +73,13 @@ class Surroundings:
         publisher: takes messages to all sinks.
         metrics: the counters.
         occurrences: tells the main thread.
+        controls: what may change meanwhile.
     """
 
     publisher: Publisher
     metrics: Metrics
     occurrences: Occurrences
+    controls: Controls
 
 
 class Stage(ABC):
@@ -75,6 +90,7 @@ class Stage(ABC):
         self._publisher = surroundings.publisher
         self._metrics = surroundings.metrics
         self._occurrences = surroundings.occurrences
+        self._controls = surroundings.controls
         self._last_beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 

@@ -210,17 +210,17 @@ def test_a_live_source_never_waits_for_a_slow_classifier_and_every_utterance_is_
 
 
 def test_a_rejected_reload_leaves_the_agent_running() -> None:
-    asked: list[bool] = []
+    asked: list[Outcome] = []
 
-    def refuse() -> bool:
-        asked.append(True)
+    def refuse(wanted: Outcome) -> str:
+        asked.append(wanted)
         rig.occurrences.put(Signalled(signal.SIGTERM))
-        return False
+        return "the new configuration is wrong"
 
-    rig = Rig(ScriptedSource(speech(PAUSE), live=True, when_dry=lambda: None), accept_reload=refuse)
+    rig = Rig(ScriptedSource(speech(PAUSE), live=True, when_dry=lambda: None), objection=refuse)
     rig.occurrences.put(Signalled(signal.SIGHUP))
     assert rig.agent().run() is Outcome.STOPPED
-    assert asked == [True]
+    assert asked == [Outcome.RELOAD]
 
 
 def test_an_accepted_reload_stops_the_agent_to_be_started_anew() -> None:

@@ -42,6 +42,7 @@ def some_info() -> AgentInfo:
         labels=("angry", "happy"),
         languages=("en",),
         config_digest="0" * 64,
+        instance="01JDEC0DE",
     )
 
 

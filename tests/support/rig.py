@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_agent.agent import Agent, Parts
+from ser_agent.agent import Agent
 from ser_agent.audio import SAMPLE_RATE, AudioFrame, Samples
+from ser_agent.commands import CommandDesk
+from ser_agent.parts import Parts
+from ser_agent.pipeline.stage import Requested
 from ser_agent.segmenter import SegmenterOptions
+from ser_agent.state import StateFile
 from ser_agent.systemd import Notifier
 from ser_agent.testing import FakeClassifier, LoudnessDetector, RecordingSink, ScriptedSource, frames_of, tone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ser_agent.agent import Outcome
+    from ser_agent.commands import Command, Reply
     from ser_agent.pipeline.stage import Occurrences
     from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
 
@@ -40,8 +46,11 @@ class Rig:
     min_confidence: float | None = None
     stats_interval_s: float = 60.0
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
-    accept_reload: Callable[[], bool] = lambda: True
+    hard_mute: bool = False
+    state: StateFile = field(default_factory=StateFile)
+    objection: Callable[[Outcome], str | None] = lambda _: None
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
+    _desk: CommandDesk | None = None
 
     def agent(self) -> Agent:
         """The agent, not yet started."""
@@ -59,8 +68,24 @@ class Rig:
             min_confidence=self.min_confidence,
             sinks=self.sinks,
             stats_interval_s=self.stats_interval_s,
+            hard_mute=self.hard_mute,
+            state=self.state,
+            desk=self.desk,
         )
-        return Agent(parts, self.occurrences, self.notifier, self.accept_reload)
+        return Agent(parts, self.occurrences, self.notifier, self.objection)
+
+    @property
+    def desk(self) -> CommandDesk:
+        """Where the agent takes commands."""
+        if self._desk is None:
+            self._desk = CommandDesk(lambda request: self.occurrences.put(Requested(request)))
+        return self._desk
+
+    def ask(self, command: Command) -> queue.SimpleQueue[Reply]:
+        """Hand in a command; the answer comes out of the queue."""
+        answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        self.desk.submit(command, answers.put)
+        return answers
 
     @property
     def record(self) -> RecordingSink:

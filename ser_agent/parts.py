@@ -1,0 +1,55 @@
+"""What an agent is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ser_agent.commands import CommandDesk
+    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.segmenter import SegmenterOptions
+    from ser_agent.state import StateFile
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that an agent is made of, ready to be started.
+
+    Attributes:
+        site: slug of the agent.
+        version: version of ser_agent.
+        config_digest: SHA-256 of the configuration without its secrets.
+        source_name: kind of the source.
+        source: where sound comes from.
+        detector: tells speech from other sound.
+        threshold: probability from which on the detector's hop is speech.
+        segmenter: durations of the endpointing.
+        classifier: hears the emotion.
+        top: how many labels an event tells.
+        min_confidence: the threshold under which the emotion is ``uncertain``; None: the model's own.
+        sinks: where messages go, by unique name.
+        stats_interval_s: seconds between two ``AgentStats``.
+        hard_mute: whether the source stays closed, whatever is asked for.
+        state: what outlives the process.
+        desk: where commands come from.
+    """
+
+    site: str
+    version: str
+    config_digest: str
+    source_name: str
+    source: AudioSource
+    detector: VoiceActivityDetector
+    threshold: float
+    segmenter: SegmenterOptions
+    classifier: EmotionClassifier
+    top: int
+    min_confidence: float | None
+    sinks: Mapping[str, EventSink]
+    stats_interval_s: float
+    hard_mute: bool
+    state: StateFile
+    desk: CommandDesk
