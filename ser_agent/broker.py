@@ -118,6 +118,8 @@ def _tidy_broker() -> Any:  # noqa: ANN401 - the class of an optional package
             self._writers.add(writer)
             try:
                 await super().stream_connected(reader, writer, listener_name)
+            except OSError:
+                pass  # a client that was refused has hung up before the broker could
             finally:
                 self._writers.discard(writer)
                 writer.close()

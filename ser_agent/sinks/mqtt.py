@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ser_agent.backoff import Backoff
 from ser_agent.errors import SinkError
+from ser_agent.messages import AgentInfo, AnyMessage
+from ser_agent.sinks.homeassistant import Discovery, discovery_topic
+from ser_agent.sinks.mqtt_commands import CommandGate
+from ser_agent.sinks.mqtt_display import Display
+from ser_agent.sinks.mqtt_inbox import Inbox
+from ser_agent.sinks.mqtt_leftovers import Leftovers
 from ser_agent.sinks.mqtt_mailbox import Mailbox
 from ser_agent.sinks.mqtt_options import MqttOptions, endpoint
-from ser_agent.sinks.mqtt_topics import Topics
+from ser_agent.sinks.mqtt_rivals import Rivals
+from ser_agent.sinks.mqtt_topics import Topics, cleared
 
 if TYPE_CHECKING:
-    from ser_agent.messages import AnyMessage
+    from collections.abc import Iterator
+
     from ser_agent.ports import PluginContext
     from ser_agent.sinks.mqtt_courier import Courier
+    from ser_agent.sinks.mqtt_options import Endpoint
+    from ser_agent.sinks.mqtt_topics import Publication
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +46,9 @@ class MqttSink:
         self._options = options
         self._context = context
         self._topics = Topics(options.base_topic, context.site)
+        wanted = options.discovery
+        self._discovery = Discovery(self._topics, wanted.prefix, wanted.language) if wanted.enabled else None
+        self._leftovers: Leftovers | None = None
         self._mailbox: Mailbox | None = None
         self._courier: Courier | None = None
 
@@ -51,16 +63,44 @@ class MqttSink:
         if self._courier is not None:
             return
         broker = endpoint(self._options, self._context)
-        self._mailbox = Mailbox(self._topics, max_events=self._options.outbox, hold_s=self._options.hold_seconds)
+        name = f"{broker.host}:{broker.port}"
+        display = Display(
+            self._topics, self._discovery, hold_s=self._options.hold_seconds, mood_s=self._options.mood_seconds
+        )
+        self._mailbox = Mailbox(self._topics, display, max_events=self._options.outbox)
+        self._leftovers = self._find_leftovers(name)
         self._courier = Courier(
             self._mailbox,
+            self._make_inbox(self._mailbox, self._leftovers),
             endpoint=lambda: endpoint(self._options, self._context),
-            broker=f"{broker.host}:{broker.port}",
+            broker=name,
             will=self._topics.availability(online=False),
             version=self._options.protocol,
             backoff=Backoff(self._options.retry_max_s),
         )
         self._courier.start()
+
+    def _find_leftovers(self, broker: str) -> Leftovers:
+        discovery = None if self._discovery is None else self._discovery.topic
+        return Leftovers(
+            self._context.state, broker, self._options.base_topic, self._context.site, discovery=discovery
+        )
+
+    def _make_inbox(self, mailbox: Mailbox, leftovers: Leftovers) -> Inbox:
+        desk = self._context.desk
+        return Inbox(
+            self._topics,
+            mailbox,
+            None if desk is None else CommandGate(self._topics, desk, self._respond),
+            None if self._discovery is None else self._options.discovery.birth_topic,
+            leftovers,
+            Rivals(self._context.site),
+        )
+
+    def _respond(self, publication: Publication) -> None:
+        if self._mailbox is not None and self._courier is not None:
+            self._mailbox.note(publication)
+            self._courier.wake()
 
     def publish(self, message: AnyMessage) -> None:
         """Accept a message and return at once.
@@ -70,6 +110,8 @@ class MqttSink:
         """
         if self._mailbox is None or self._courier is None:
             raise SinkError("the MQTT sink is not open")
+        if isinstance(message, AgentInfo) and self._leftovers is not None:
+            self._leftovers.record(message.instance)
         self._mailbox.post(message)
         self._courier.wake()
 
@@ -104,12 +146,40 @@ class MqttSink:
         Raises:
             SinkError: why it does not work, with host and port.
         """
-        from ser_agent.sinks.mqtt_courier import ask_version  # noqa: PLC0415 - brings paho
+        from ser_agent.sinks.mqtt_visits import as_visitor, ask_version  # noqa: PLC0415 - brings paho
 
         broker = endpoint(self._options, self._context)
-        visitor = dataclasses.replace(broker, client_id=f"{broker.client_id}-check-{secrets.token_hex(3)}")
-        try:
-            version = ask_version(visitor, self._options.protocol, timeout_s)
-        except SinkError as error:
-            raise SinkError(f"MQTT broker {broker.host}:{broker.port}: {error}") from error
+        with _naming(broker):
+            version = ask_version(as_visitor(broker), self._options.protocol, timeout_s)
         return f"MQTT broker {broker.host}:{broker.port} speaks MQTT {version}"
+
+    def withdraw(self, timeout_s: float) -> str:
+        """Have Home Assistant forget the device.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            What was done, for a user to read.
+
+        Raises:
+            SinkError: why it could not be done, with host and port.
+        """
+        from ser_agent.sinks.mqtt_visits import as_visitor, ask_version, leave_word  # noqa: PLC0415 - brings paho
+
+        topic = discovery_topic(self._options.discovery.prefix, self._topics)
+        broker = endpoint(self._options, self._context)
+        visitor = as_visitor(broker)
+        with _naming(broker):
+            version = ask_version(visitor, self._options.protocol, timeout_s)
+            leave_word(visitor, version, [cleared(topic)], timeout_s)
+        return f"MQTT broker {broker.host}:{broker.port}: nothing is kept on {topic} any more"
+
+
+@contextmanager
+def _naming(broker: Endpoint) -> Iterator[None]:
+    """Name the broker in what goes wrong with it."""
+    try:
+        yield
+    except SinkError as error:
+        raise SinkError(f"MQTT broker {broker.host}:{broker.port}: {error}") from error

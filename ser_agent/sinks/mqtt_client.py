@@ -6,6 +6,7 @@ broker is kept outside of it. So paho never queues for a broker that is away, an
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import socket
@@ -15,23 +16,28 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from ser_agent.errors import SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from ser_agent.sinks.mqtt_options import Endpoint
     from ser_agent.sinks.mqtt_topics import Publication
+
+log = logging.getLogger(__name__)
 
 Version: TypeAlias = Literal["5", "3.1.1"]
 
 CONNECT_TIMEOUT_S = 5.0
 STEP_S = 1.0
 """Longest wait for the network between two looks at the keep-alive."""
+LONGEST_PACKET = 65_536
+"""A longer message from the broker is not read. Commands have a few bytes."""
 WINDOW = 10
 """Publications under way at a time, unless the broker allows fewer."""
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -56,7 +62,7 @@ class Connection:
         *,
         will: Publication | None = None,
         on_acknowledged: Callable[[int, str | None], None] = lambda _mid, _refusal: None,
-        on_message: Callable[[str, bytes], None] = lambda _topic, _payload: None,
+        on_message: Callable[[str, bytes, bool], None] = lambda _topic, _payload, _retained: None,
     ) -> None:
         """Prepare; nothing is sent before ``connect``.
 
@@ -66,7 +72,8 @@ class Connection:
             will: what the broker publishes when this connection breaks.
             on_acknowledged: called from ``step`` with the number that ``send`` gave and, where the broker
                 refused the publication, its reason.
-            on_message: called from ``step`` with topic and payload of what was subscribed to.
+            on_message: called from ``step`` with topic and payload of what was subscribed to, and whether the
+                broker had kept it from before the subscription.
         """
         self.version = version
         self.window = WINDOW
@@ -76,6 +83,7 @@ class Connection:
         self._accepted = False
         self._failure: ConnectionFailed | None = None
         self._detail = ""
+        self._subscribing: dict[int, Sequence[str]] = {}
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=endpoint.client_id,
@@ -94,6 +102,7 @@ class Connection:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
+        client.on_subscribe = self._subscribed
         client.on_message = self._received
         client.on_log = self._logged
 
@@ -105,8 +114,13 @@ class Connection:
         """
         deadline_s = time.monotonic() + timeout_s
         self._client.connect_timeout = max(0.1, min(timeout_s, CONNECT_TIMEOUT_S))
+        limits: Properties | None = None
+        if self.version == "5":
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.MaximumPacketSize = LONGEST_PACKET
+        where = (self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
         try:
-            self._client.connect(self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
+            self._client.connect(*where, properties=limits)
             self._await_consent(deadline_s)
         except OSError as error:
             self.drop()
@@ -122,9 +136,11 @@ class Connection:
                 raise VersionInDoubt("it accepts connections but does not answer")
             self.step(remaining_s)
 
-    def subscribe(self, topic: str) -> None:
-        """Ask for a topic's messages, retained ones first."""
-        self._client.subscribe(topic, qos=1)
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Ask for some topics' messages, retained ones first."""
+        _, number = self._client.subscribe([(topic, 1) for topic in topics])
+        if number is not None:
+            self._subscribing[number] = topics
 
     def send(self, publication: Publication) -> int:
         """Send a publication, or have it sent by the next steps.
@@ -156,6 +172,7 @@ class Connection:
             try:
                 if ready & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     self._client.loop_read()
+                    self._refuse_long_packet()
                 if ready & select.POLLOUT:
                     self._client.loop_write()
                 self._client.loop_misc()
@@ -165,6 +182,17 @@ class Connection:
             raise self._failure
         if self._client.socket() is None:
             raise ConnectionFailed("the connection is closed")
+
+    def _refuse_long_packet(self) -> None:
+        """End the connection rather than take in a packet of up to 256 MiB.
+
+        Of MQTT 5 brokers the limit is asked for at connecting. There is none in MQTT 3.1.1, and paho has none.
+        """
+        packet: dict[str, Any] = getattr(self._client, "_in_packet", {})
+        length = int(packet.get("to_process") or 0)
+        if length > LONGEST_PACKET:
+            self.drop()
+            raise ConnectionFailed(f"it delivers a message of more than {LONGEST_PACKET // 1024} KiB")
 
     def _poll(self, sock: Any, timeout_s: float, wake: socket.socket | None) -> int:  # noqa: ANN401 - paho's own kind
         pending: Callable[[], int] | None = getattr(sock, "pending", None)
@@ -232,8 +260,19 @@ class Connection:
     ) -> None:
         self._on_acknowledged(mid, reason.getName().lower() if reason.is_failure else None)
 
+    def _subscribed(
+        self, _client: Client, _data: object, mid: int, reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        for topic, reason in zip(self._subscribing.pop(mid, ()), reasons, strict=False):
+            if reason.is_failure:
+                log.warning("the MQTT broker does not let us hear %s (%s)", topic, reason.getName().lower())
+
     def _received(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._on_message(message.topic, bytes(message.payload))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # a topic that MQTT does not allow is none of ours
+        self._on_message(topic, bytes(message.payload), message.retain)
 
     def _logged(self, _client: Client, _data: object, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:

@@ -7,65 +7,34 @@ import logging
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from ser_agent.errors import SinkError
-from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, Version, VersionInDoubt
+from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, VersionInDoubt
+from ser_agent.sinks.mqtt_visits import Wanted, answers, as_visitor, ask_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ser_agent.backoff import Backoff
+    from ser_agent.sinks.mqtt_client import Version
+    from ser_agent.sinks.mqtt_inbox import Inbox
     from ser_agent.sinks.mqtt_mailbox import Mailbox, Parcel
     from ser_agent.sinks.mqtt_options import Endpoint
     from ser_agent.sinks.mqtt_topics import Publication
 
 log = logging.getLogger(__name__)
 
-Wanted: TypeAlias = Literal["auto", "5", "3.1.1"]
-CANDIDATES: Final[Mapping[Wanted, tuple[Version, ...]]] = {
-    "auto": ("5", "3.1.1"),
-    "5": ("5",),
-    "3.1.1": ("3.1.1",),
-}
 STABLE_S = 10.0
 """A connection that held this long was a success: the back-off starts anew, and faults are told again."""
 SUSPICIOUS = 3
 """So many connections in a row that did not hold that long are probably somebody else's doing."""
+STAND_BACK_S = 60.0
+"""How often an agent that stands back looks whether the other is still there."""
+MOST_TOLD = 64
+"""Topics that the broker refuses are named as long as there are no more."""
 FAREWELL_S = 2.0
 """How long the last acknowledgements are waited for."""
-
-
-def ask_version(endpoint: Endpoint, wanted: Wanted, timeout_s: float = CONNECT_TIMEOUT_S) -> Version:
-    """Connect without a last will, learn which version of MQTT the broker speaks, and take leave again.
-
-    It takes a connection of its own because of brokers that know only 3.1.1 (amqtt 0.12 is one): they refuse
-    MQTT 5 politely, but get stuck in the last will, which MQTT 5 encodes in another way.
-
-    Args:
-        endpoint: the broker.
-        wanted: the version to speak; auto tries 5 first.
-        timeout_s: longest wait for all that, seconds.
-
-    Returns:
-        The version that the broker accepted.
-
-    Raises:
-        ConnectionFailed: why there is none.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    versions = list(CANDIDATES[wanted])
-    while True:
-        share_s = max(0.1, (deadline_s - time.monotonic()) / len(versions))
-        connection = Connection(endpoint, versions.pop(0))
-        try:
-            connection.connect(share_s)
-        except VersionInDoubt:
-            if not versions:
-                raise
-        else:
-            connection.close()
-            return connection.version
 
 
 class Courier:
@@ -79,6 +48,7 @@ class Courier:
     def __init__(  # noqa: PLR0913 - made in one place, of parts that have nothing to do with each other
         self,
         mailbox: Mailbox,
+        inbox: Inbox,
         *,
         endpoint: Callable[[], Endpoint],
         broker: str,
@@ -90,6 +60,7 @@ class Courier:
 
         Args:
             mailbox: what to deliver.
+            inbox: takes what the broker delivers.
             endpoint: gives the broker, with secrets and certificates read anew for each attempt: they change.
             broker: host and port, for the log.
             will: the last will, on the availability topic.
@@ -97,6 +68,7 @@ class Courier:
             backoff: how long to wait between two attempts.
         """
         self._mailbox = mailbox
+        self._inbox = inbox
         self._endpoint = endpoint
         self._broker = broker
         self._will = will
@@ -141,8 +113,23 @@ class Courier:
                     self._tell(f"{failure}; trying again until it works")
                 except Exception:
                     log.exception("MQTT broker %s: unexpected fault, reconnecting", self._broker)
-                if self._stopping.wait(self._backoff.next_s()):
+                if self._inbox.has_elder:
+                    self._stand_back()
+                elif self._stopping.wait(self._backoff.next_s()):
                     return
+
+    def _stand_back(self) -> None:
+        """Leave our topics to an elder agent with the same site for as long as it answers."""
+        while not self._stopping.wait(STAND_BACK_S):
+            try:
+                visitor = as_visitor(self._endpoint())
+                if not answers(visitor, ask_version(visitor, self._wanted), self._inbox.topics):
+                    log.info("MQTT broker %s: the other agent has gone", self._broker)
+                    self._inbox.has_elder = False
+                    self._backoff.reset()
+                    return
+            except SinkError as failure:  # the broker is away, or its password has changed: nobody knows
+                self._tell(str(failure))
 
     def _tell(self, reason: str) -> None:
         if reason not in self._told:
@@ -159,7 +146,7 @@ class Courier:
             self._version,
             will=self._will,
             on_acknowledged=self._acknowledged,
-            on_message=lambda _topic, payload: self._mailbox.contradict(payload),
+            on_message=lambda topic, payload, retained: self._inbox.receive(topic, payload, retained=retained),
         )
         try:
             connection.connect()
@@ -177,11 +164,14 @@ class Courier:
         stable_at_s = time.monotonic() + STABLE_S
         self.connection = connection
         self._under_way.clear()
-        self._mailbox.begin_session()
-        connection.subscribe(self._will.topic)
+        connection.subscribe(self._inbox.subscriptions)
+        self._inbox.begin_session()
         try:
             while not self._stopping.is_set():
                 self._exchange(connection)
+                if self._inbox.has_elder:
+                    connection.close()
+                    return
                 if self._short_lived or self._told:
                     self._forgive(stable_at_s)
             self._leave(connection)
@@ -212,6 +202,7 @@ class Courier:
             if parcel is None:
                 return
             number = connection.send(parcel.publication)
+            self._inbox.note_sent(parcel.publication)
             if parcel.publication.qos == 0:
                 self._mailbox.settle(parcel)
             else:
@@ -222,7 +213,7 @@ class Courier:
         if parcel is None:
             return
         topic = parcel.publication.topic
-        if refusal is not None and topic not in self._refused_topics:
+        if refusal is not None and topic not in self._refused_topics and len(self._refused_topics) < MOST_TOLD:
             self._refused_topics.add(topic)
             log.warning("MQTT broker %s: it refuses what is published on %s (%s)", self._broker, topic, refusal)
         self._mailbox.settle(parcel, refusal)

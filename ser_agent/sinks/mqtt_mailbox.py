@@ -9,26 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ser_agent.errors import SinkError
-from ser_agent.messages import (
-    AgentInfo,
-    AgentStats,
-    AnyMessage,
-    Availability,
-    EmotionEvent,
-    MicrophoneState,
-    SpeechState,
-)
-from ser_agent.sinks.mqtt_states import EmotionHold, StateBoard
+from ser_agent.messages import AnyMessage, EmotionEvent
 from ser_agent.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ser_agent.sinks.mqtt_display import Display
     from ser_agent.sinks.mqtt_topics import Publication, Topics
 
 log = logging.getLogger(__name__)
 
 CLOSED = "not delivered before the end"
+MAX_NOTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +30,45 @@ class Parcel:
 
     Attributes:
         publication: what to send.
-        ticket: number of the event in the outbox; None for a state, whose loss the next value mends.
+        ticket: its number in the outbox that it comes from; None for a state, whose loss the next value mends.
+        outbox: that outbox.
     """
 
     publication: Publication
-    ticket: int | None
+    ticket: int | None = None
+    outbox: Outbox[Publication] | None = None
 
 
 class Mailbox:
-    """Events in a bounded outbox, states on a board, and a lock around both.
+    """Events and notes in bounded outboxes, states on display, and a lock around all of them.
 
-    Accepting a message takes no longer than the lock is held, which is never while anything is sent. Memory is
-    bounded by the outbox and by the number of topics, whatever the broker does.
+    Notes are what is said once: responses to commands, and what clears a topic. Accepting a message takes no
+    longer than the lock is held, which is never while anything is sent. Memory is bounded by the outboxes and by
+    the number of topics, whatever the broker does.
     """
 
     def __init__(
-        self, topics: Topics, *, max_events: int, hold_s: float, clock: Callable[[], float] = time.monotonic
+        self, topics: Topics, display: Display, *, max_events: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin offline, with no emotion shown: what an earlier life left on the broker is out of date.
+        """Begin with nothing accepted.
 
         Args:
-            topics: renders messages.
-            max_events: bound of the outbox.
-            hold_s: how long an emotion outlives the last event and the last speech, seconds.
+            topics: renders events.
+            display: what is shown; nobody else touches it any more.
+            max_events: bound of the outbox of events.
             clock: monotonic time in seconds.
         """
         self._topics = topics
+        self._display = display
         self._clock = clock
-        self._outbox: Outbox[Publication] = Outbox(max_events)
+        self._events: Outbox[Publication] = Outbox(max_events)
+        self._notes: Outbox[Publication] = Outbox(MAX_NOTES)
         self._max_events = max_events
-        self._board = StateBoard()
-        self._hold = EmotionHold(hold_s)
-        self._online = False
         self._closed = False
         self._overflowing = False
         self._states_under_way = 0
+        self._retell_at_s: float | None = None
         self._settled = threading.Condition()
-        self._board.put(topics.availability(online=False))
-        self._board.put(topics.emotion(None))
 
     def post(self, message: AnyMessage) -> None:
         """Accept a message. A kind that has no topic is ignored.
@@ -85,75 +79,82 @@ class Mailbox:
         with self._settled:
             if self._closed:
                 raise SinkError("the MQTT sink is closed")
-            match message:
-                case EmotionEvent():
-                    self._post_event(message)
-                case Availability(online=online):
-                    self._online = online
-                    self._board.put(self._topics.availability(online=online))
-                case SpeechState(speaking=speaking):
-                    self._hold.speech(speaking=speaking, now_s=self._clock())
-                    self._board.put(self._topics.speech(speaking=speaking))
-                case MicrophoneState(connected=connected):
-                    if not connected:
-                        self._hold.speech(speaking=False, now_s=self._clock())
-                    self._board.put(self._topics.microphone(connected=connected))
-                case AgentInfo():
-                    self._board.put(self._topics.info(message))
-                case AgentStats():
-                    self._board.put(self._topics.stats(message))
+            if isinstance(message, EmotionEvent):
+                self._keep(message)
+            self._display.show(message, self._clock())
 
-    def _post_event(self, event: EmotionEvent) -> None:
-        if self._outbox.add(self._topics.event(event)):
+    def _keep(self, event: EmotionEvent) -> None:
+        if self._events.add(self._topics.event(event)):
             self._overflowing = False
         elif not self._overflowing:
             self._overflowing = True
             log.warning("the MQTT outbox is full (%d events): the oldest are dropped", self._max_events)
-        self._hold.heard(self._clock())
-        self._board.put(self._topics.emotion(event))
+
+    def note(self, publication: Publication) -> None:
+        """Accept something that is said once; when too much waits, the oldest is dropped."""
+        with self._settled:
+            if not self._closed:
+                self._notes.add(publication)
+
+    def retell(self, delay_s: float = 0.0) -> None:
+        """Have everything that is shown told anew, after a while; not later than has been asked for before."""
+        with self._settled:
+            at_s = self._clock() + delay_s
+            self._retell_at_s = at_s if self._retell_at_s is None else min(at_s, self._retell_at_s)
 
     def begin_session(self) -> None:
-        """A connection is up: unacknowledged events wait again, and every state has to be told anew."""
+        """A connection is up: what was never acknowledged waits again, and every state has to be told anew."""
         with self._settled:
-            self._outbox.rewind()
-            self._board.reassert()
+            self._events.rewind()
+            self._notes.rewind()
+            self._display.board.reassert()
             self._states_under_way = 0
+            self._retell_at_s = None
 
     def collect(self) -> Parcel | None:
-        """The next thing to send: states before events, events in order; none of these once closed."""
+        """The next thing to send: states, then notes, then events in order; no events once closed."""
         with self._settled:
-            if self._hold.expire(self._clock()):
-                self._board.put(self._topics.emotion(None))
-            if state := self._board.take():
+            now_s = self._clock()
+            self._display.expire(now_s)
+            if self._retell_at_s is not None and now_s >= self._retell_at_s:
+                self._retell_at_s = None
+                self._display.board.reassert()
+            if state := self._display.board.take():
                 self._states_under_way += 1
-                return Parcel(state, None)
-            if self._closed or (event := self._outbox.take()) is None:
-                return None
-            ticket, publication = event
-            return Parcel(publication, ticket)
+                return Parcel(state)
+            for outbox in (self._notes,) if self._closed else (self._notes, self._events):
+                if (taken := outbox.take()) is not None:
+                    ticket, publication = taken
+                    return Parcel(publication, ticket, outbox)
+            return None
 
     def settle(self, parcel: Parcel, refusal: str | None = None) -> None:
         """A parcel has arrived, or the broker refused it."""
         with self._settled:
-            if parcel.ticket is None:
+            if parcel.outbox is None or parcel.ticket is None:
                 self._states_under_way -= 1
             elif refusal is None:
-                self._outbox.acknowledge(parcel.ticket)
+                parcel.outbox.acknowledge(parcel.ticket)
             else:
-                self._outbox.refuse(parcel.ticket, refusal)
+                parcel.outbox.refuse(parcel.ticket, refusal)
             self._settled.notify_all()
 
     def contradict(self, availability: bytes) -> None:
         """Some value was published as our availability: where it is an earlier session's will, tell ours again."""
         with self._settled:
-            ours = self._topics.availability(online=self._online)
-            if self._online and availability != ours.payload:
-                self._board.reassert(ours.topic)
+            ours = self._topics.availability(online=True)
+            if self._display.online and availability != ours.payload:
+                self._display.insist_on_availability()
 
     def remaining_s(self) -> float | None:
-        """Seconds until the shown emotion expires, which makes a new state; None where nothing is to come."""
+        """Seconds until something changes by itself; None where nothing is to come."""
         with self._settled:
-            return self._hold.remaining_s(self._clock())
+            now_s = self._clock()
+            expiry_s = self._display.remaining_s(now_s)
+            if self._retell_at_s is None:
+                return expiry_s
+            retelling_s = max(0.0, self._retell_at_s - now_s)
+            return retelling_s if expiry_s is None else min(retelling_s, expiry_s)
 
     def wait_settled(self, timeout_s: float) -> bool:
         """Wait until everything accepted has arrived or is lost.
@@ -162,22 +163,24 @@ class Mailbox:
             Whether that was so in time.
         """
         with self._settled:
-            return self._settled.wait_for(lambda: not len(self._outbox) and self._states_are_settled(), timeout_s)
+            return self._settled.wait_for(
+                lambda: not len(self._events) and not len(self._notes) and self._states_are_settled(), timeout_s
+            )
 
     def _states_are_settled(self) -> bool:
-        return not self._board.unsent and not self._states_under_way
+        return not self._display.board.unsent and not self._states_under_way
 
     def close(self) -> None:
         """Accept nothing more, hand out no more events, and have ``offline`` told."""
         with self._settled:
             self._closed = True
-            self._online = False
-            self._board.put(self._topics.availability(online=False))
+            self._display.set_online(online=False)
 
     def may_leave(self) -> bool:
         """Whether, once closed, all that was handed out has been acknowledged."""
         with self._settled:
-            return self._closed and not self._outbox.under_way and self._states_are_settled()
+            under_way = self._events.under_way + len(self._notes)
+            return self._closed and not under_way and self._states_are_settled()
 
     def abandon(self) -> int:
         """Count every event that is left as lost.
@@ -186,7 +189,8 @@ class Mailbox:
             How many those were.
         """
         with self._settled:
-            left = self._outbox.abandon(CLOSED)
+            self._notes.abandon(CLOSED)
+            left = self._events.abandon(CLOSED)
             self._settled.notify_all()
             return left
 
@@ -194,16 +198,16 @@ class Mailbox:
     def waiting(self) -> int:
         """Events that wait or are under way."""
         with self._settled:
-            return len(self._outbox)
+            return len(self._events)
 
     @property
     def losses(self) -> Mapping[str, int]:
         """How many events were lost, by reason."""
         with self._settled:
-            return self._outbox.losses
+            return self._events.losses
 
     @property
     def lost(self) -> int:
         """How many events were lost."""
         with self._settled:
-            return self._outbox.lost
+            return self._events.lost

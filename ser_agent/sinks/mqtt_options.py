@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ser_agent.errors import SinkError
 from ser_agent.options import Options, PluginOptions
+from ser_agent.sinks.mqtt_topics import agent_id
+from ser_agent.translations import Language  # noqa: TC001 - pydantic looks at it
 
 if TYPE_CHECKING:
     from ser_agent.ports import PluginContext
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 Transport: TypeAlias = Literal["tcp", "websockets"]
 PLAIN_PORTS: Final = {"tcp": 1883, "websockets": 80}
 TLS_PORTS: Final = {"tcp": 8883, "websockets": 443}
+
+
+def plain_topic(topic: str) -> str:
+    """A topic, as given.
+
+    Raises:
+        ValueError: it is none that can be published on and have levels added.
+    """
+    if not topic or topic[0] in "/$" or topic[-1] == "/" or set(topic) & set("+#\0"):
+        raise ValueError("a topic has no + or #, no / at either end and no $ at its beginning")
+    return topic
 
 
 class TlsOptions(Options):
@@ -38,6 +51,24 @@ class TlsOptions(Options):
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file needs cert_file")
         return self
+
+
+class DiscoveryOptions(Options):
+    """Keys of what Home Assistant is told, so that it needs no configuration of its own."""
+
+    enabled: bool = True
+    """Appear in Home Assistant as a device; false withdraws it."""
+    prefix: str = "homeassistant"
+    """First part of the topics where Home Assistant looks for devices."""
+    birth_topic: str = "homeassistant/status"
+    """Topic on which Home Assistant says that it is up: then everything is told again."""
+    language: Language = "en"
+    """Language of the entities' names: de, en, es, fr, hi, it or pl."""
+
+    @field_validator("prefix", "birth_topic")
+    @classmethod
+    def _is_a_topic(cls, topic: str) -> str:
+        return plain_topic(topic)
 
 
 class MqttOptions(PluginOptions):
@@ -66,7 +97,8 @@ class MqttOptions(PluginOptions):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     """MQTT version; auto is 5, and 3.1.1 where the broker refuses that."""
     client_id: str | None = Field(default=None, min_length=1)
-    """Client identifier; null means ser-agent-<site>. Two clients with the same one throw each other out."""
+    """Client identifier; null means ser-agent-<site>, with a mark of the base topic where that is another one. Two
+    clients with the same one throw each other out."""
     keepalive_s: int = Field(default=30, ge=1, le=65535)
     """Seconds of silence after which both sides check that the other is alive."""
     base_topic: str = "ser-agent"
@@ -75,15 +107,17 @@ class MqttOptions(PluginOptions):
     """Events kept while the broker is away; when full, the oldest are dropped and counted."""
     hold_seconds: float = Field(default=30.0, ge=0.0)
     """The state of emotion falls back to none this long after the last event and the last speech."""
+    mood_seconds: float = Field(default=300.0, gt=0.0)
+    """Time constant of the mood: after so long, what was heard counts 37 % of what it did."""
+    discovery: DiscoveryOptions = DiscoveryOptions()
+    """What Home Assistant is told."""
     retry_max_s: float = Field(default=60.0, gt=0.0)
     """Longest wait between two attempts to connect; waits start under 1 s and are random."""
 
     @field_validator("base_topic")
     @classmethod
     def _is_a_topic(cls, topic: str) -> str:
-        if not topic or topic[0] in "/$" or topic[-1] == "/" or set(topic) & set("+#\0"):
-            raise ValueError("a topic has no + or #, no / at either end and no $ at its beginning")
-        return topic
+        return plain_topic(topic)
 
     @model_validator(mode="after")
     def _has_one_password(self) -> Self:
@@ -136,7 +170,7 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
         transport=options.transport,
         path=options.path,
         keepalive_s=options.keepalive_s,
-        client_id=options.client_id or f"ser-agent-{context.site}",
+        client_id=options.client_id or agent_id(options.base_topic, context.site),
         username=options.username,
         password=_password(options, context.base_dir),
         tls=None if options.tls is None else _tls_context(options.tls, context.base_dir),

@@ -19,11 +19,19 @@ class StateBoard:
         self._latest: dict[str, Publication] = {}
         self._unsent: dict[str, None] = {}
 
-    def put(self, publication: Publication) -> None:
-        """Replace the topic's value, sent or not; a retained value that stands there already changes nothing."""
+    def put(self, publication: Publication, *, ahead: bool = False, again: bool = False) -> None:
+        """Replace the topic's value, sent or not; a retained value that stands there already changes nothing.
+
+        Args:
+            publication: the value.
+            ahead: whether it goes before all others whenever everything is told anew.
+            again: whether to tell also a value that stands there already: somebody may doubt it.
+        """
         topic = publication.topic
-        if publication.retain and self._latest.get(topic) == publication:
+        if publication.retain and not again and self._latest.get(topic) == publication:
             return
+        if ahead:
+            self._latest = {topic: publication, **self._latest}
         self._latest[topic] = publication
         self._unsent[topic] = None
 

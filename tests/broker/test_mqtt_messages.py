@@ -8,7 +8,7 @@ import pytest
 from support.events import an_event, some_info, some_stats
 from support.mqtt import Listener, Mosquitto, free_port, make_sink, opened, retained, wait_until
 
-from ser_agent.messages import Availability, MicrophoneState, SpeechState
+from ser_agent.messages import Availability, ListeningState, MicrophoneState, SpeechState, ThresholdState
 from ser_agent.testing import check_sink
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.broker
 EVERYTHING = (
     Availability(online=True),
     some_info(),
+    ThresholdState(value=0.4),
+    ListeningState(on=True),
     MicrophoneState(connected=True),
     SpeechState(speaking=True),
     SpeechState(speaking=False),
@@ -42,9 +44,13 @@ def test_each_topic_has_its_qos_and_retained_flag(
         wait_until(lambda: listener.on("/event") and listener.on("/stats"), "event and stats arrive")
     flags = {(heard.topic.removeprefix("ser-agent/test/"), heard.qos, heard.retain) for heard in listener.heard}
     assert flags == {
+        ("homeassistant/device/ser-agent-test/config", 1, True),
         ("availability", 1, True),
+        ("listen/state", 1, True),
+        ("threshold/state", 1, True),
         ("event", 1, False),
         ("emotion", 1, True),
+        ("mood", 1, True),
         ("speech", 0, True),
         ("microphone", 1, True),
         ("stats", 0, False),
@@ -59,8 +65,12 @@ def test_a_newcomer_finds_all_states_and_no_old_event(broker: Mosquitto, tmp_pat
         sink.flush(10.0)
         found = retained(broker.port)
     assert {topic.removeprefix("ser-agent/test/"): heard.payload for topic, heard in found.items()} == {
+        "homeassistant/device/ser-agent-test/config": found["homeassistant/device/ser-agent-test/config"].payload,
         "availability": "online",
+        "threshold/state": "0.4",
+        "listen/state": "ON",
         "emotion": found["ser-agent/test/emotion"].payload,
+        "mood": '{"mood":"happy","share":0.87}',
         "speech": "OFF",
         "microphone": "ON",
         "info": found["ser-agent/test/info"].payload,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.events import an_event
@@ -57,7 +57,7 @@ def test_a_refused_password_is_told_of_once_and_retried_until_it_is_right(
     caplog.set_level(logging.DEBUG)
     secret = tmp_path / "secret"
     secret.write_text("wrong horse\n")
-    keys = {"username": "agent", "password_file": "secret", "protocol": protocol}
+    keys: dict[str, Any] = {"username": "agent", "password_file": "secret", "protocol": protocol}
     with (
         protected(mosquitto, tmp_path, PASSWORD) as broker,
         opened(make_sink(broker.port, tmp_path, retry_max_s=0.02, **keys)) as sink,

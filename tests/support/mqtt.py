@@ -20,10 +20,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ser_agent.ports import PluginContext
 from ser_agent.sinks.mqtt import MqttSink
+from ser_agent.state import StateFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from ser_agent.commands import CommandDesk
 
 PATIENCE_S = 20.0
 POLL_S = 0.01
@@ -169,9 +172,14 @@ class Listener:
         """The ids of the events heard, in order, each once."""
         return list(dict.fromkeys(str(heard.fields["id"]) for heard in self.on("/event")))
 
-    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
+    def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish something, as another program could."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
+
+    def shout(self, topic: str, payload: str | bytes, times: int) -> None:
+        """Publish the same thing many times as fast as it goes."""
+        last = [self._client.publish(topic, payload, qos=0) for _ in range(times)][-1]
+        last.wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         """Disconnect."""
@@ -193,11 +201,19 @@ def retained(port: int, topic: str = "#") -> dict[str, Heard]:
         return {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
 
 
-def make_sink(port: int, folder: Path, *, site: str = "test", **keys: Any) -> MqttSink:  # noqa: ANN401 - of many kinds
+def make_sink(
+    port: int,
+    folder: Path,
+    *,
+    site: str = "test",
+    state: StateFile | None = None,
+    desk: CommandDesk | None = None,
+    **keys: Any,  # noqa: ANN401 - of many kinds
+) -> MqttSink:
     """A sink for the broker on that port that reconnects without much delay; ``keys`` as in the YAML."""
     merged = {"host": "127.0.0.1", "port": port, "retry_max_s": 0.2, **keys}
     options = MqttSink.Options.model_validate_json(json.dumps(merged))
-    return MqttSink(options, PluginContext(site=site, base_dir=folder))
+    return MqttSink(options, PluginContext(site, folder, state or StateFile(), desk))
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ import pytest
 from support.events import an_event, some_info, some_stats
 
 from ser_agent.errors import SinkError
-from ser_agent.messages import Availability, MicrophoneState, SpeechState
-from ser_agent.sinks.mqtt_mailbox import Mailbox, Parcel
-from ser_agent.sinks.mqtt_topics import Topics
+from ser_agent.messages import Availability, ListeningState, MicrophoneState, SpeechState, ThresholdState
+from ser_agent.sinks.homeassistant import Discovery
+from ser_agent.sinks.mqtt_display import Display
+from ser_agent.sinks.mqtt_mailbox import MAX_NOTES, Mailbox, Parcel
+from ser_agent.sinks.mqtt_topics import Publication, Topics
+
+DISCOVERY = "homeassistant/device/ser-agent-cae66217-site/config"
 
 
 class Clock:
@@ -17,8 +21,15 @@ class Clock:
         return self.now_s
 
 
-def mailbox(max_events: int = 10, clock: Clock | None = None) -> Mailbox:
-    return Mailbox(Topics("base", "site"), max_events=max_events, hold_s=30.0, clock=clock or Clock())
+def mailbox(max_events: int = 10, clock: Clock | None = None, *, discovery: bool = False) -> Mailbox:
+    topics = Topics("base", "site")
+    for_home_assistant = Discovery(topics, "homeassistant", "en") if discovery else None
+    display = Display(topics, for_home_assistant, hold_s=30.0, mood_s=60.0)
+    return Mailbox(topics, display, max_events=max_events, clock=clock or Clock())
+
+
+def a_note(number: int) -> Publication:
+    return Publication("base/site/response/reload", b"%d" % number, qos=1, retain=False)
 
 
 def collected(box: Mailbox) -> list[Parcel]:
@@ -34,7 +45,7 @@ def names(parcels: list[Parcel]) -> list[str]:
 
 def test_it_begins_offline_and_without_an_emotion() -> None:
     parcels = collected(mailbox())
-    assert names(parcels) == ["availability", "emotion"]
+    assert names(parcels) == ["availability", "emotion", "mood"]
     assert parcels[0].publication.payload == b"offline"
     assert b'"none"' in parcels[1].publication.payload
 
@@ -45,7 +56,7 @@ def test_states_go_before_events() -> None:
     box.post(an_event(1))
     box.post(an_event(2))
     box.post(SpeechState(speaking=False))
-    assert names(collected(box)) == ["emotion", "speech", "event", "event"]
+    assert names(collected(box)) == ["emotion", "mood", "speech", "event", "event"]
 
 
 def test_a_new_session_tells_all_states_and_what_was_never_acknowledged() -> None:
@@ -58,7 +69,7 @@ def test_a_new_session_tells_all_states_and_what_was_never_acknowledged() -> Non
     box.settle(first)
     box.begin_session()
     again = collected(box)
-    assert names(again) == ["availability", "emotion", "info", "microphone", "event"]
+    assert names(again) == ["availability", "emotion", "mood", "info", "microphone", "event"]
     assert again[-1].publication == second.publication
 
 
@@ -91,6 +102,87 @@ def test_the_oldest_event_makes_room_and_that_is_told_once(caplog: pytest.LogCap
     assert caplog.text.count("outbox is full") == 1
 
 
+def test_notes_go_after_states_and_before_events_and_are_told_again_until_acknowledged() -> None:
+    box = mailbox()
+    collected(box)
+    box.post(an_event(1))
+    box.note(a_note(1))
+    assert names(collected(box)) == ["emotion", "mood", "response/reload", "event"]
+    assert not box.wait_settled(0.0)
+    box.begin_session()
+    again = collected(box)
+    assert names(again)[-2:] == ["response/reload", "event"]
+    for parcel in again:
+        box.settle(parcel)
+    assert box.wait_settled(0.0)
+
+
+def test_notes_are_bounded_and_no_loss_of_theirs_counts_as_an_event_s() -> None:
+    box = mailbox()
+    collected(box)
+    for number in range(10_000):
+        box.note(a_note(number))
+    assert len(collected(box)) == MAX_NOTES
+    assert box.lost == 0
+
+
+def test_discovery_is_told_before_everything_else_once_it_is_known() -> None:
+    box = mailbox(discovery=True)
+    collected(box)
+    box.post(some_info())
+    assert [parcel.publication.topic for parcel in collected(box)] == [DISCOVERY, "base/site/info"]
+    box.begin_session()
+    again = [parcel.publication.topic for parcel in collected(box)]
+    assert again[:2] == [DISCOVERY, "base/site/availability"]
+
+
+def test_everything_is_told_again_after_a_while_and_not_again_and_again() -> None:
+    clock = Clock()
+    box = mailbox(clock=clock)
+    box.post(Availability(online=True))
+    collected(box)
+    box.retell(5.0)
+    box.retell(3.0)
+    box.retell(4.0)
+    assert box.remaining_s() == 3.0
+    assert collected(box) == []
+    clock.now_s = 3.0
+    assert names(collected(box)) == ["availability", "emotion", "mood"]
+    clock.now_s = 10.0
+    assert box.remaining_s() is None
+    assert collected(box) == []
+
+
+def test_a_state_that_somebody_doubts_is_told_again_though_it_has_not_changed() -> None:
+    box = mailbox()
+    states = (ListeningState(on=False), ThresholdState(value=0.55), MicrophoneState(connected=False))
+    for state in states:
+        box.post(state)
+    assert names(collected(box))[-3:] == ["listen/state", "threshold/state", "microphone"]
+    for state in states:
+        box.post(state)
+    assert names(collected(box)) == ["listen/state", "threshold/state"]
+
+
+def test_the_mood_outlives_the_emotion_and_ends_when_too_little_is_left() -> None:
+    clock = Clock()
+    box = mailbox(clock=clock)
+    collected(box)
+    for number in range(10):
+        box.post(an_event(number))
+        clock.now_s += 3.0
+    mood = next(parcel for parcel in collected(box) if parcel.publication.topic.endswith("/mood"))
+    assert mood.publication.payload == b'{"mood":"happy","share":0.87}'
+    clock.now_s += 60.0
+    assert names(collected(box)) == ["emotion"]
+    remaining_s = box.remaining_s()
+    assert remaining_s is not None
+    clock.now_s += remaining_s + 0.001
+    (none,) = collected(box)
+    assert none.publication.payload == b'{"mood":"none","share":null}'
+    assert box.remaining_s() is None
+
+
 def test_the_emotion_expires_and_a_lost_microphone_ends_the_speech() -> None:
     clock = Clock()
     box = mailbox(clock=clock)
@@ -102,7 +194,7 @@ def test_the_emotion_expires_and_a_lost_microphone_ends_the_speech() -> None:
     assert box.remaining_s() == 30.0
     collected(box)
     clock.now_s = 130.0
-    (none,) = collected(box)
+    none = next(parcel for parcel in collected(box) if parcel.publication.topic.endswith("/emotion"))
     assert b'"none"' in none.publication.payload
 
 
@@ -129,8 +221,8 @@ def test_once_closed_it_says_offline_hands_out_no_event_and_takes_nothing() -> N
     with pytest.raises(SinkError, match="closed"):
         box.post(an_event(2))
     parcels = collected(box)
-    assert names(parcels) == ["emotion", "availability"]
-    assert parcels[1].publication.payload == b"offline"
+    assert names(parcels) == ["emotion", "mood", "availability"]
+    assert parcels[2].publication.payload == b"offline"
     assert not box.may_leave()
     for parcel in parcels:
         box.settle(parcel)
