@@ -29,7 +29,16 @@ COMMANDS = {
     "cache": Command("training.cache", "build_cache", "decode the corpora"),
     "baseline": Command("training.baseline", "baseline", "train and judge an SVM on MFCC statistics"),
     "finetune": Command("training.finetune", "finetune", "train the model, or go on training it"),
-    "evaluate": Command("training.evaluate", "evaluate", "judge the best model so far on the dev speakers"),
+    "evaluate": Command(
+        "training.evaluate",
+        "evaluate",
+        "judge a checkpoint on the dev speakers, noise and plain speech",
+        {
+            "--model": {"type": Path, "metavar": "FOLDER", "help": "the checkpoint (default: ser_agent/model)"},
+            "--name": {"help": "of the results, instead of the configuration's"},
+            "--limit": {"type": int, "metavar": "N", "help": "a trial with so many recordings of each condition"},
+        },
+    ),
     "export": Command("training.export", "export", "write the best model so far to ser_agent/model"),
 }
 

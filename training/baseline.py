@@ -12,9 +12,11 @@ from sklearn.svm import SVC
 
 from ser_agent.audio import SAMPLE_RATE
 from training.cache import Cache
+from training.conditions import CLIP_CONDITIONS
 from training.corpora import read_manifest
-from training.evaluate import CONDITIONS, judge, keep_result, sounds_of
+from training.evaluate import judge, sounds_of
 from training.figures import mean_uar
+from training.results import keep_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,7 @@ def baseline(settings: Settings) -> None:
     cache = Cache(settings.cache_folder)
     clips = read_manifest(settings.corpora_folder, settings.held_out)
     machines, costs = {}, {}
-    for condition in CONDITIONS:
+    for condition in CLIP_CONDITIONS:
         machines[condition], costs[condition] = _train(cache, clips, condition)
         print(f"{condition}: cost {costs[condition]}", flush=True)
 

@@ -96,6 +96,11 @@ class Settings(_Section):
         return ROOT / "training" / ".runs" / self.name
 
     @property
+    def predictions_folder(self) -> Path:
+        """Where the logits that the final figures are made from are kept."""
+        return self.run_folder / "predictions"
+
+    @property
     def results_file(self) -> Path:
         """Where this experiment's figures are kept."""
         return ROOT / "training" / "results" / f"{self.name}.json"
