@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from support.mqtt import Listener
 
-START_S = 90.0
+START_S = 300.0
 BORN = "2026-01-01T00:00:00+00:00"
 
 
@@ -66,7 +66,11 @@ class HomeAssistant:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(lambda: self._is_up(births), "Home Assistant starts", START_S)
+        try:
+            wait_until(lambda: self._is_up(births), "Home Assistant starts", START_S)
+        except AssertionError:
+            self.stop()
+            raise
 
     def _is_up(self, births: int) -> bool:
         assert self._process is not None
