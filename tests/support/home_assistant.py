@@ -55,7 +55,9 @@ class HomeAssistant:
             "mqtt_eventstream": {"publish_topic": "seen/events"},
             "logger": {"default": "warning"},
         }
-        (self.folder / "configuration.yaml").write_text(json.dumps({**base, **more}), encoding="utf-8")
+        # JSON's escapes of what lies beyond 16 bits are none of YAML's.
+        text = json.dumps({**base, **more}, ensure_ascii=False)
+        (self.folder / "configuration.yaml").write_text(text, encoding="utf-8")
 
     def start(self) -> None:
         """Start, and wait until it has told the broker that it is up."""
