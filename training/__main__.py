@@ -8,8 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from training.settings import load_settings
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,17 +15,21 @@ DEFAULT_CONFIG = Path(__file__).parent / "first.yaml"
 
 
 class Command(NamedTuple):
-    """One command: where its function is, what it does, and its own options, as ``add_argument`` takes them."""
+    """One command: where its function is, what it does, and its own options, as ``add_argument`` takes them.
+
+    ``settings`` is the module whose ``load_settings`` reads what ``--config`` names, by default ``config``.
+    """
 
     module: str
     function: str
     help: str
     options: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    settings: str = "training.settings"
+    config: Path = DEFAULT_CONFIG
 
 
 COMMANDS = {
     "cache": Command("training.cache", "build_cache", "decode the corpora"),
-    "baseline": Command("training.baseline", "baseline", "train and judge an SVM on MFCC statistics"),
     "finetune": Command("training.finetune", "finetune", "train the model, or go on training it"),
     "evaluate": Command(
         "training.evaluate",
@@ -39,6 +41,29 @@ COMMANDS = {
             "--limit": {"type": int, "metavar": "N", "help": "a trial with so many recordings of each condition"},
         },
     ),
+    "report": Command(
+        "training.report",
+        "report",
+        "write the report from what evaluate has kept",
+        {
+            "--name": {"help": "of the results, instead of the configuration's"},
+            "--folder": {"type": Path, "help": "for the report (default: docs/model)"},
+        },
+    ),
+    "compare": Command(
+        "training.compare.command",
+        "compare",
+        "train other systems on the same clips, and judge them and the embedded model",
+        {
+            "--only": {
+                "nargs": "+",
+                "choices": ("svm", "cnn", "lstm", "wav2vec2", "ours"),
+                "help": "judge only these, even where it is done already",
+            },
+        },
+        settings="training.compare.settings",
+        config=Path(__file__).parent / "compare.yaml",
+    ),
     "export": Command("training.export", "export", "write the best model so far to ser_agent/model"),
 }
 
@@ -49,16 +74,16 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = commands.add_parser(name, help=command.help, description=command.help)
-        own.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the experiment")
+        own.add_argument("--config", type=Path, default=command.config, help="the experiment")
         own.add_argument("--corpora", type=Path, help="the folder of the corpora, instead of the configuration's")
         for option, details in command.options.items():
             own.add_argument(option, **details)
     arguments = vars(parser.parse_args())
-    module, function, *_ = COMMANDS[arguments.pop("command")]
-    settings = load_settings(arguments.pop("config"))
+    command = COMMANDS[arguments.pop("command")]
+    settings = import_module(command.settings).load_settings(arguments.pop("config"))
     if (corpora := arguments.pop("corpora")) is not None:
         settings = settings.model_copy(update={"corpora": corpora.resolve()})
-    getattr(import_module(module), function)(settings, **arguments)
+    getattr(import_module(command.module), command.function)(settings, **arguments)
 
 
 if __name__ == "__main__":

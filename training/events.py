@@ -68,6 +68,7 @@ class PlainSpeech(TypedDict):
         recordings: how many.
         speakers: how many readers.
         emotional: called an emotion, that is, anything but neutral, calm or uncertain, nor taken for no speech.
+        emotional_reader: the share of such utterances, averaged over readers: a few read much more than others.
         uncertain: called so.
         rejected: taken for no speech.
         called: how often each emotion is told.
@@ -76,6 +77,7 @@ class PlainSpeech(TypedDict):
     recordings: int
     speakers: int
     emotional: Share
+    emotional_reader: float
     uncertain: Share
     rejected: Share
     called: dict[str, int]
@@ -143,6 +145,7 @@ def plain_speech(
         "recordings": len(set(recordings)),
         "speakers": len(set(people)),
         "emotional": share(emotional, people, resamples),
+        "emotional_reader": float(np.mean([emotional[np.array(people) == name].mean() for name in set(people)])),
         "uncertain": share(uncertain, people, resamples),
         "rejected": share(rejected, people, resamples),
         "called": {label: int(np.sum(told == index)) for index, label in enumerate(LABELS)},
