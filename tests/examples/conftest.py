@@ -8,29 +8,30 @@ import shutil
 import pytest
 
 
-def program(variable: str, name: str) -> str:
+def program(name: str, variable: str) -> str:
     """A program's path: from an environment variable, or where the shell finds it."""
     path = os.environ.get(variable) or shutil.which(name)
     if path is None:
-        pytest.skip(f"{name} is not installed (examples/README.md says how; {variable} may tell where it is)")
+        pytest.skip(f"{name} is not installed, and {variable} does not say where it is (see examples/README.md)")
     return path
 
 
 @pytest.fixture(scope="module")
 def hass() -> str:
     """Home Assistant."""
-    return program("HASS", "hass")
+    return program("hass", "HASS")
 
 
 @pytest.fixture
 def node_red() -> str:
     """Node-RED."""
-    return program("NODE_RED", "node-red")
+    return program("node-red", "NODE_RED")
 
 
 @pytest.fixture
-def shell() -> str:
+def bash() -> str:
     """A shell that finds mosquitto_sub and jq."""
-    for name in ("mosquitto_sub", "jq"):
-        program(name.upper(), name)
-    return program("SHELL_FOR_TESTS", "bash")
+    for name in ("bash", "mosquitto_sub", "jq"):
+        if shutil.which(name) is None:
+            pytest.skip(f"{name} is not installed")
+    return "bash"

@@ -33,12 +33,12 @@ def one_liners() -> list[str]:
     ],
 )
 def test_it_prints_what_it_should(  # noqa: PLR0913 - fixtures
-    shell: str, broker: Mosquitto, listener: Listener, *, number: int, emotion: str, printed: str | None
+    bash: str, broker: Mosquitto, listener: Listener, *, number: int, emotion: str, printed: str | None
 ) -> None:
     line = one_liners()[number]
     assert line.count("-h localhost") == 1
     line = line.replace("-h localhost", f"-h 127.0.0.1 -p {broker.port} -C 1")
-    process = subprocess.Popen([shell, "-c", f"set -o pipefail; {line}"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([bash, "-c", f"set -o pipefail; {line}"], stdout=subprocess.PIPE, text=True)
     event = TOPICS.event(an_event(emotion=emotion, site=SITE))
 
     def is_done() -> bool:

@@ -70,6 +70,13 @@ def test_the_published_file_is_that_of_today(schema: Schema) -> None:
     assert document == schema.document, REGENERATE
 
 
+@SCHEMAS
+def test_the_list_has_it_with_its_topics(schema: Schema) -> None:
+    listed = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+    topics = ", ".join(f"`{topic}`" for topic in schema.topics)
+    assert f"| [`{schema.file_name}`]({schema.file_name}) | {topics} |" in listed
+
+
 def test_every_version_ever_frozen_is_still_published_unchanged() -> None:
     for name, versions in frozen().items():
         for version, known in versions.items():
