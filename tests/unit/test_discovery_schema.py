@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -60,3 +61,7 @@ def test_it_has_what_home_assistant_asks_for(gone: str) -> None:
 )
 def test_what_home_assistant_would_refuse_or_not_understand_is_none(path: str, value: object) -> None:
     assert refusals("discovery", changed(path, value))
+
+
+def test_what_its_button_sends_is_a_request() -> None:
+    assert refusals("request", json.loads(discovery()["components"]["restart"]["payload_press"])) == []

@@ -14,6 +14,7 @@ from support.schemas import refusals
 from ser_agent import schemas as module
 from ser_agent.messages import SCHEMA
 from ser_agent.schemas import Schema, schemas
+from ser_agent.sinks.mqtt_commands import BadCommand, interpret
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "docs" / "schemas"
@@ -155,3 +156,30 @@ def test_without_any_of_its_fields_an_event_is_none(field: str) -> None:
 )
 def test_what_is_no_payload_of_the_kind_is_refused(kind: str, payload: object) -> None:
     assert refusals(kind, payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "{}",
+        '{"transaction":"a"}',
+        '{"transaction":null}',
+        f'{{"transaction":{2**53 - 1}}}',
+        f'{{"transaction":{2**53}}}',
+        '{"transaction":1.5}',
+        '{"transaction":true}',
+        json.dumps({"transaction": "a" * 64}),
+        json.dumps({"transaction": "a" * 65}),
+        '{"data":{}}',
+        "[]",
+        '"restart"',
+    ],
+)
+def test_the_agent_takes_the_requests_that_the_schema_has_and_no_others(payload: str) -> None:
+    try:
+        interpret("request/health_check", payload.encode())
+    except BadCommand:
+        taken = False
+    else:
+        taken = True
+    assert taken == (refusals("request", json.loads(payload)) == [])
