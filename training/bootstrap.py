@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = NDArray[np.int64]
 
+RESAMPLES: Final = 1000
 _PERCENT: Final = (2.5, 97.5)
 
 
@@ -34,13 +35,18 @@ class Resamples:
     Args:
         labels: of the clips, shape ``(clips,)``; draws of clips have as many of each label as there are.
         speakers: of the clips, by corpus and name; draws of speakers have as many of each corpus as there are.
-        count: how many draws of either kind.
+        count: of draws of either kind; ``RESAMPLES`` by default.
         seed: of the draws.
     """
 
     def __init__(
-        self, labels: NDArray[np.int64], speakers: Sequence[tuple[str, str]], count: int = 1000, seed: int = 0
+        self,
+        labels: NDArray[np.int64],
+        speakers: Sequence[tuple[str, str]],
+        count: int | None = None,
+        seed: int = 0,
     ) -> None:
+        count = count or RESAMPLES
         rng = np.random.default_rng(seed)
         self._every: Rows = np.arange(len(labels))
         strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -54,17 +60,26 @@ class Resamples:
         if any(len(of_corpus) > 1 for of_corpus in people):
             self._by_speakers = [_drawn(people, rng) for _ in range(count)]
 
-    def judge(self, metric: Callable[[Rows], float]) -> tuple[float, Interval]:
+    def judge(self, metric: Callable[[Rows], float], *, mirrored: bool = False) -> tuple[float, Interval]:
         """Compute a figure and its intervals.
 
         Args:
             metric: the figure of the clips in these rows, some of them several times.
+            mirrored: mirror the draws' figures at the figure itself (the "basic" bootstrap), as those need it
+                that resampling alone makes larger, such as a calibration error. None is taken to be below 0.
         """
-        speakers = _bounds(metric, self._by_speakers) if self._by_speakers else None
-        return metric(self._every), {"clips": _bounds(metric, self._by_clips), "speakers": speakers}
+        value = metric(self._every)
+        draws = (self._by_clips, self._by_speakers)
+        clips, speakers = (
+            [max(0.0, 2 * value - bound) for bound in reversed(bounds)] if mirrored and bounds else bounds
+            for bounds in (_bounds(metric, rows) for rows in draws)
+        )
+        return value, {"clips": clips, "speakers": speakers or None}
 
 
 def _bounds(metric: Callable[[Rows], float], draws: Sequence[Rows]) -> list[float]:
+    if not draws:
+        return []
     low, high = np.percentile([metric(rows) for rows in draws], _PERCENT)
     return [float(low), float(high)]
 

@@ -11,7 +11,7 @@ from training.answers import confidences, emotions_given, is_rejected
 from training.bootstrap import Interval, Resamples
 from training.conditions import recording_of
 from training.corpora import LABELS
-from training.figures import RESAMPLES, uar
+from training.figures import uar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +123,6 @@ def plain_speech(
     predictions: Predictions,
     readers: Mapping[str, str],
     uncertain_below: float,
-    resamples: int = RESAMPLES,
 ) -> PlainSpeech:
     """Judge the events of ordinary speech.
 
@@ -132,7 +131,6 @@ def plain_speech(
         predictions: whose ids say where they are from.
         readers: of the recordings.
         uncertain_below: the agent's threshold.
-        resamples: of either bootstrap.
     """
     recordings = [recording_of(sound) for sound in predictions.ids]
     people = [readers[recording] for recording in recordings]
@@ -144,10 +142,10 @@ def plain_speech(
     return {
         "recordings": len(set(recordings)),
         "speakers": len(set(people)),
-        "emotional": share(emotional, people, resamples),
+        "emotional": share(emotional, people),
         "emotional_reader": float(np.mean([emotional[np.array(people) == name].mean() for name in set(people)])),
-        "uncertain": share(uncertain, people, resamples),
-        "rejected": share(rejected, people, resamples),
+        "uncertain": share(uncertain, people),
+        "rejected": share(rejected, people),
         "called": {label: int(np.sum(told == index)) for index, label in enumerate(LABELS)},
     }
 
@@ -166,19 +164,18 @@ def with_event(recordings: Sequence[str], answers: NDArray[np.float64], ids: Seq
     return np.array([recording in heard for recording in recordings])
 
 
-def share(values: NDArray[np.bool_], groups: Sequence[str], resamples: int = RESAMPLES) -> Share:
+def share(values: NDArray[np.bool_], groups: Sequence[str]) -> Share:
     """Count a part of a whole.
 
     Args:
         values: who belongs to the part, shape ``(n,)``.
         groups: of the members, such as their speakers.
-        resamples: of the bootstrap over groups.
 
     Returns:
         With Wilson's interval over the members: a bootstrap would be sure of a part of 0.
     """
     count, of = int(values.sum()), len(values)
-    draws = Resamples(np.zeros(of, dtype=np.int64), [("", group) for group in groups], resamples)
+    draws = Resamples(np.zeros(of, dtype=np.int64), [("", group) for group in groups])
     value, interval = draws.judge(lambda rows: float(values[rows].mean()))
     wilson = binomtest(count, of).proportion_ci(method="wilson")
     return {"of": of, "share": value, "interval": {**interval, "clips": [wilson.low, wilson.high]}}

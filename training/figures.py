@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from training.corpora import Clip
 
 BINS: Final = 15
-RESAMPLES: Final = 1000
 _OUT_OF_REACH: Final = -1e9
 _TRIALS: Final = 200
 
@@ -87,7 +86,7 @@ def figures(
     logits: NDArray[np.float64],
     clips: Sequence[Clip],
     calibrated: NDArray[np.float64] | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
 ) -> Figures:
     """Judge a system's answers to clips, of one corpus or of several.
 
@@ -95,7 +94,7 @@ def figures(
         logits: shape ``(clips, 7 or more)``, in the order of ``LABELS``; further columns stand for no emotion.
         clips: what was classified.
         calibrated: the logits after calibration, likewise, if there is any: these are the system's answers.
-        resamples: of either bootstrap.
+        resamples: of either bootstrap; ``training.bootstrap.RESAMPLES`` by default.
 
     Raises:
         ValueError: there are no clips, or another number of logits.
@@ -112,7 +111,7 @@ def figures(
         **_calibration_metrics("_all_labels", truth, answers[:, : len(LABELS)]),
         **_calibration_metrics("_uncalibrated", truth, logits[:, : len(LABELS)]),
     }
-    judged = {name: draws.judge(metric) for name, metric in metrics.items()}
+    judged = {name: draws.judge(metric, mirrored=name.startswith("ece")) for name, metric in metrics.items()}
     found = {
         "clips": len(clips),
         "speakers": len(set(speakers_of(clips))),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, TypedDict
 import numpy as np
 
 from training.bootstrap import Interval, Resamples
-from training.corpora import CORPUS_LABELS
-from training.figures import RESAMPLES, restricted, speakers_of, uar
+from training.corpora import CORPUS_LABELS, LABELS
+from training.figures import restricted, speakers_of, uar
 from training.speakers import sexes
 
 if TYPE_CHECKING:
@@ -62,18 +62,15 @@ class Loss(TypedDict):
     interval: Interval
 
 
-def group_figures(answers: NDArray[np.float64], clips: Sequence[Clip], resamples: int = RESAMPLES) -> GroupFigures:
+def group_figures(answers: NDArray[np.float64], clips: Sequence[Clip]) -> GroupFigures:
     """Judge answers to some clips.
 
     Args:
         answers: calibrated logits, shape ``(clips, outputs)``.
         clips: what was classified.
-        resamples: of either bootstrap.
     """
     truth, given = truth_and_given(answers, clips)
-    value, interval = Resamples(truth, speakers_of(clips), resamples).judge(
-        lambda rows: uar(truth[rows], given[rows])
-    )
+    value, interval = Resamples(truth, speakers_of(clips)).judge(lambda rows: uar(truth[rows], given[rows]))
     return {
         "clips": len(clips),
         "speakers": len(set(speakers_of(clips))),
@@ -83,17 +80,13 @@ def group_figures(answers: NDArray[np.float64], clips: Sequence[Clip], resamples
     }
 
 
-def by_language(
-    answers: NDArray[np.float64], clips: Sequence[Clip], resamples: int = RESAMPLES
-) -> dict[str, GroupFigures]:
+def by_language(answers: NDArray[np.float64], clips: Sequence[Clip]) -> dict[str, GroupFigures]:
     """Judge each language that occurs."""
     languages = [LANGUAGES.get(clip.corpus) for clip in clips]
-    return _by(languages, answers, clips, resamples)
+    return _by(languages, answers, clips)
 
 
-def by_sex(
-    answers: NDArray[np.float64], clips: Sequence[Clip], resamples: int = RESAMPLES
-) -> dict[str, dict[str, GroupFigures]]:
+def by_sex(answers: NDArray[np.float64], clips: Sequence[Clip]) -> dict[str, dict[str, GroupFigures]]:
     """Judge each sex that is known, ``F`` and ``M``, in each corpus and in ``all`` together."""
     corpora = {"all": list(range(len(clips)))}
     for row, clip in enumerate(clips):
@@ -101,7 +94,7 @@ def by_sex(
     found = {}
     for corpus, rows in corpora.items():
         chosen = [clips[row] for row in rows]
-        found[corpus] = _by([sexes().get(key) for key in speakers_of(chosen)], answers[rows], chosen, resamples)
+        found[corpus] = _by([sexes().get(key) for key in speakers_of(chosen)], answers[rows], chosen)
     return found
 
 
@@ -112,7 +105,7 @@ def by_speaker(answers: NDArray[np.float64], clips: Sequence[Clip]) -> dict[str,
     for row, key in enumerate(speakers_of(clips)):
         of_speaker.setdefault(key, []).append(row)
     found: dict[str, list[SpeakerFigures]] = {}
-    for (corpus, speaker), rows in sorted(of_speaker.items()):
+    for (corpus, speaker), rows in of_speaker.items():
         found.setdefault(corpus, []).append(
             {
                 "speaker": speaker,
@@ -128,7 +121,6 @@ def losses(
     undisturbed: NDArray[np.float64],
     disturbed: NDArray[np.float64],
     clips: Sequence[Clip],
-    resamples: int = RESAMPLES,
 ) -> dict[str, Loss]:
     """Tell what a disturbance costs in each corpus and, as ``mean``, on the average of the corpora.
 
@@ -136,11 +128,10 @@ def losses(
         undisturbed: calibrated logits of the clips without it, shape ``(clips, outputs)``.
         disturbed: with it.
         clips: what was classified, in both cases.
-        resamples: of either bootstrap.
     """
     truth, before = truth_and_given(undisturbed, clips)
     _, after = truth_and_given(disturbed, clips)
-    corpora = np.array([clip.corpus for clip in clips])
+    corpora = np.array([list(CORPUS_LABELS).index(clip.corpus) for clip in clips])
     people = speakers_of(clips)
 
     def mean_uar(given: NDArray[np.int64], rows: Rows) -> float:
@@ -148,8 +139,8 @@ def losses(
         return float(np.mean([uar(truth[part], given[part]) for part in parts]))
 
     def loss(rows: Rows) -> Loss:
-        strata = np.unique([f"{corpora[row]} {truth[row]}" for row in rows], return_inverse=True)[1]
-        draws = Resamples(strata, [people[row] for row in rows], resamples)
+        strata = corpora[rows] * len(LABELS) + truth[rows]
+        draws = Resamples(strata, [people[row] for row in rows])
         lost, interval = draws.judge(lambda draw: mean_uar(before, rows[draw]) - mean_uar(after, rows[draw]))
         return {
             "clips": len(rows),
@@ -159,7 +150,7 @@ def losses(
             "interval": interval,
         }
 
-    parts = {name: np.flatnonzero(corpora == name) for name in CORPUS_LABELS if name in corpora}
+    parts = {name: np.flatnonzero(corpora == code) for code, name in enumerate(CORPUS_LABELS) if code in corpora}
     return {name: loss(rows) for name, rows in parts.items()} | {"mean": loss(np.arange(len(clips)))}
 
 
@@ -171,12 +162,12 @@ def truth_and_given(
 
 
 def _by(
-    keys: Sequence[str | None], answers: NDArray[np.float64], clips: Sequence[Clip], resamples: int
+    keys: Sequence[str | None], answers: NDArray[np.float64], clips: Sequence[Clip]
 ) -> dict[str, GroupFigures]:
     found = {}
     for key in sorted({key for key in keys if key is not None}):
         rows = [row for row, name in enumerate(keys) if name == key]
-        found[key] = group_figures(answers[rows], [clips[row] for row in rows], resamples)
+        found[key] = group_figures(answers[rows], [clips[row] for row in rows])
     return found
 
 

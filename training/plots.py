@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from training.corpora import CORPUS_LABELS, LABELS
 from training.figures import BINS
+from training.tables import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-NAMES: Final = {"crema-d": "CREMA-D", "ravdess": "RAVDESS", "nemo": "nEMO"}
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
 _STYLES: Final = {"crema-d": (_BLUE, "o"), "ravdess": (_ORANGE, "s"), "nemo": (_GREEN, "^")}
 _SEXES: Final = {"F": (_ORANGE, "o", "women"), "M": (_BLUE, "s", "men"), None: (_GREY, "x", "not known")}
@@ -31,6 +31,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
 }
 
 
+@mpl.rc_context(_SETTINGS)
 def plot_confusions(by_corpus: Mapping[str, Any], target: Path) -> None:
     """Draw what each corpus's clips are called, in percent of each true label, all labels allowed.
 
@@ -56,6 +57,7 @@ def plot_confusions(by_corpus: Mapping[str, Any], target: Path) -> None:
     _save(figure, target)
 
 
+@mpl.rc_context(_SETTINGS)
 def plot_calibration(
     confidences: Mapping[str, NDArray[np.float64]],
     right: Mapping[str, NDArray[np.bool_]],
@@ -91,6 +93,7 @@ def plot_calibration(
     _save(figure, target)
 
 
+@mpl.rc_context(_SETTINGS)
 def plot_disturbances(disturbed: Mapping[str, Any], target: Path) -> None:
     """Draw UAR in noise and in rooms.
 
@@ -115,11 +118,12 @@ def plot_disturbances(disturbed: Mapping[str, Any], target: Path) -> None:
         axes[0].errorbar(x[:in_noise], values[:in_noise], errors[:, :in_noise], label=NAMES[corpus], **style)
         axes[0].errorbar(x[in_noise:], values[in_noise:], errors[:, in_noise:], **style | {"linestyle": "none"})
     axes[0].set_xticks(range(len(words)), words)
-    axes[0].set(xlabel="household noise, signal-to-noise ratio", ylabel="UAR", ylim=(0, 1))
+    axes[0].set(xlabel="household noise, signal-to-noise ratio", ylabel="UAR", ylim=(0, 1.03))
     axes[0].legend(loc="lower left")
     _save(figure, target)
 
 
+@mpl.rc_context(_SETTINGS)
 def plot_speakers(speakers: Mapping[str, Any], target: Path) -> None:
     """Draw each speaker's UAR.
 
@@ -138,22 +142,20 @@ def plot_speakers(speakers: Mapping[str, Any], target: Path) -> None:
             label = word if person["sex"] not in shown else None
             shown.add(person["sex"])
             axes[0].plot(start + offset, person["uar"], marker, color=colour, markersize=4, label=label)
-        axes[0].text(start, 1.02, NAMES[corpus], fontsize=8)
+        axes[0].text(start - 0.5, 1.05, NAMES[corpus])
         ticks += [person["speaker"] for person in people] + [""]
     axes[0].set_xticks(range(len(ticks)), ticks, rotation=90, fontsize=6)
-    axes[0].set(ylabel="UAR", ylim=(0, 1))
+    axes[0].set(ylabel="UAR", ylim=(-0.03, 1.03))
     axes[0].tick_params(axis="x", length=0)
     axes[0].legend(loc="lower left", ncols=3)
     _save(figure, target)
 
 
 def _figure(panels: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, [figure.add_subplot(1, panels, index + 1) for index in range(panels)]
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [figure.add_subplot(1, panels, index + 1) for index in range(panels)]
 
 
 def _save(figure: Figure, target: Path) -> None:
-    with mpl.rc_context(_SETTINGS):
-        # Without the version in it, a new drawing of the same figures is the same file.
-        figure.savefig(target, metadata={"Software": None})
+    # Without matplotlib's version in it, the same figures drawn again are the same file.
+    figure.savefig(target, metadata={"Software": None})

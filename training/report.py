@@ -58,6 +58,9 @@ def report_text(results: Mapping[str, Any], name: str) -> str:
     others = tables.others_table(results)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
+        parameters=f"{model['parameters']:,}",
+        bytes=f"{model['bytes'] / 1e6:.1f} MB",
+        digest=model["digest"],
         targets=tables.targets_table(results),
         corpora=tables.corpora_table(model["figures"]),
         all_labels=tables.all_labels_table(model["figures"]),

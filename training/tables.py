@@ -46,7 +46,7 @@ def corpora_table(by_condition: Mapping[str, Any]) -> str:
     """Write how well each corpus is heard among its own labels, as published figures have it."""
     rows = [
         [
-            _corpus(corpus, words),
+            corpus_name(corpus, words),
             f"{found['clips']} / {found['speakers']}",
             f"**{interval(found, 'uar')}**",
             _over_speakers(found["intervals"]["uar"]),
@@ -62,7 +62,7 @@ def all_labels_table(by_condition: Mapping[str, Any]) -> str:
     """Write how well each corpus is heard among all labels, as the agent has it."""
     rows = [
         [
-            _corpus(corpus, words),
+            corpus_name(corpus, words),
             *(interval(found, f"{name}_all_labels") for name in ("uar", "accuracy", "f1", "top3")),
         ]
         for corpus, words, found in _each(by_condition)
@@ -74,7 +74,7 @@ def baseline_table(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """Write the model beside the support vector machine."""
     rows = [
         [
-            _corpus(corpus, words),
+            corpus_name(corpus, words),
             f"{found['uar']:.3f}",
             f"{theirs[condition][corpus]['uar']:.3f}",
             f"{1 / len(CORPUS_LABELS[corpus]):.3f}",
@@ -96,7 +96,7 @@ def calibration_table(by_corpus: Mapping[str, Any], pooled: Mapping[str, Any]) -
             f"{found['nll_uncalibrated']:.3f}",
             interval(found, "nll_all_labels"),
         ]
-        for name, found in (*((_corpus(key), value) for key, value in by_corpus.items()), ("all", pooled))
+        for name, found in (*((corpus_name(key), value) for key, value in by_corpus.items()), ("all", pooled))
     ]
     header = [
         "as the agent hears them",
@@ -118,13 +118,13 @@ def classes_table(by_corpus: Mapping[str, Any]) -> str:
             judged = found["classes"].get(label)
             cells.append("–" if judged is None else f"{judged['recall']:.2f} / {judged['precision']:.2f}")
         rows.append([label, *cells])
-    return table(["recall / precision", *(_corpus(corpus) for corpus in by_corpus)], rows)
+    return table(["recall / precision", *(corpus_name(corpus) for corpus in by_corpus)], rows)
 
 
 def sexes_table(by_corpus: Mapping[str, Any]) -> str:
     """Write how well women and men are heard."""
     rows = [
-        ["all corpora" if corpus == "all" else _corpus(corpus), _SEXES[sex], *_group(found)]
+        ["all corpora" if corpus == "all" else corpus_name(corpus), _SEXES[sex], *_group(found)]
         for corpus, by_sex in by_corpus.items()
         for sex, found in by_sex.items()
     ]
@@ -141,7 +141,7 @@ def speakers_table(speakers: Mapping[str, Any]) -> str:
     """Write how much speakers differ."""
     rows = [
         [
-            _corpus(corpus),
+            corpus_name(corpus),
             str(len(spread["speakers"])),
             *(f"{spread[name]:.3f}" for name in ("lowest", "median", "highest", "deviation")),
         ]
@@ -170,13 +170,13 @@ def disturbed_table(disturbed: Mapping[str, Any]) -> str:
         f"{undisturbed[corpus]['uar_undisturbed']:.3f}" if corpus in undisturbed else "–" for corpus in NAMES
     ]
     rows.insert(0, ["none", *before, f"{undisturbed['mean']['uar_undisturbed']:.3f}", "–"])
-    return table(["UAR in", *(_corpus(corpus) for corpus in NAMES), "mean", "lost [95 %, clips]"], rows)
+    return table(["UAR in", *(corpus_name(corpus) for corpus in NAMES), "mean", "lost [95 %, clips]"], rows)
 
 
 def others_table(results: Mapping[str, Any]) -> str:
     """Write what other trainings of the same recipe reached under other protocols; empty where there are none."""
     rows = [
-        [f"{_corpus(corpus)} left out of the training", *_other(found)]
+        [f"{corpus_name(corpus)} left out of the training", *_other(found)]
         for corpus, found in results.get("leave_one_out", {}).items()
     ]
     if "ravdess_folds" in results:
@@ -232,6 +232,12 @@ def noise_table(noise: Mapping[str, Any]) -> str:
     return table([*header, "pieces of 5 s that the model alone takes for speech"], rows)
 
 
+def corpus_name(corpus: str, words: str = "") -> str:
+    """Name a corpus with its language and, where there are words for how it is heard, its classes."""
+    name = f"{NAMES[corpus]} ({LANGUAGES[corpus]})"
+    return f"{name}, {len(CORPUS_LABELS[corpus])} classes, {words}" if words else name
+
+
 def interval(figures: Mapping[str, Any], name: str) -> str:
     """Write a figure with its interval over clips."""
     low, high = figures["intervals"][name]["clips"]
@@ -248,11 +254,6 @@ def _each(by_condition: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[s
     for condition, words in CONDITIONS.items():
         for corpus, found in by_condition[condition].items():
             yield corpus, words, found
-
-
-def _corpus(corpus: str, words: str = "") -> str:
-    name = f"{NAMES[corpus]} ({LANGUAGES[corpus]})"
-    return f"{name}, {len(CORPUS_LABELS[corpus])} classes, {words}" if words else name
 
 
 def _over_speakers(found: Mapping[str, Any]) -> str:

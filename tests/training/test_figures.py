@@ -19,6 +19,12 @@ from training.figures import (
     uar,
 )
 
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.bootstrap.RESAMPLES", 200)
+
+
 RNG = np.random.default_rng(2)
 
 
@@ -49,8 +55,8 @@ def test_a_label_that_never_occurs_is_wrong_and_not_left_out() -> None:
 def test_intervals_hold_the_figure_and_shrink_with_more_clips() -> None:
     emotions = ["angry", "sad"] * 50
     given = [emotion if row % 10 < 7 else "fear" for row, emotion in enumerate(emotions)]
-    few = figures(logits_for(given), clips_of("ravdess", emotions), resamples=200)
-    many = figures(logits_for(given * 20), clips_of("ravdess", emotions * 20), resamples=200)
+    few = figures(logits_for(given), clips_of("ravdess", emotions))
+    many = figures(logits_for(given * 20), clips_of("ravdess", emotions * 20))
     for found in (few, many):
         low, high = found["intervals"]["uar"]["clips"]
         assert low < found["uar"] < high
@@ -65,14 +71,14 @@ def test_speakers_that_differ_widen_the_interval_over_speakers_alone() -> None:
         for row, emotion in enumerate(emotions)
     ]
     given = [emotion if row % 2 else "fear" for row, emotion in enumerate(emotions)]
-    interval = figures(logits_for(given), clips, resamples=200)["intervals"]["uar"]
+    interval = figures(logits_for(given), clips)["intervals"]["uar"]
     assert interval["speakers"] == [0.0, 1.0]
     assert 0.3 < interval["clips"][0] < interval["clips"][1] < 0.7
 
 
 def test_of_one_speaker_there_is_no_interval_over_speakers() -> None:
     emotions = ["angry", "sad"]
-    found = figures(logits_for(emotions), clips_of("nemo", emotions, speakers=1), resamples=10)
+    found = figures(logits_for(emotions), clips_of("nemo", emotions, speakers=1))
     assert found["intervals"]["uar"]["speakers"] is None
 
 
@@ -91,7 +97,7 @@ def test_own_labels_leave_out_what_the_corpus_lacks_and_all_labels_do_not() -> N
     emotions = [label for label in LABELS if label != "surprise"]
     logits = logits_for(emotions)
     logits[0, LABELS.index("surprise")] = 2.0
-    found = figures(logits, clips_of("crema-d", emotions), resamples=10)
+    found = figures(logits, clips_of("crema-d", emotions))
     assert found["uar"] == 1.0
     assert found["uar_all_labels"] == pytest.approx(5 / 6)
     assert found["confusion_all_labels"][0][LABELS.index("surprise")] == 1
@@ -102,7 +108,7 @@ def test_a_clip_that_is_taken_for_noise_is_wrong_among_all_labels_alone() -> Non
     emotions = list(LABELS)
     logits = logits_for(emotions, outputs=8)
     logits[2, 7] = 3.0
-    found = figures(logits, clips_of("ravdess", emotions), resamples=10)
+    found = figures(logits, clips_of("ravdess", emotions))
     assert (found["uar"], found["top3"]) == (1.0, 1.0)
     assert found["uar_all_labels"] == found["top3_all_labels"] == pytest.approx(6 / 7)
     assert found["confusion_all_labels"][2] == [0, 0, 0, 0, 0, 0, 0, 1]
@@ -111,8 +117,8 @@ def test_a_clip_that_is_taken_for_noise_is_wrong_among_all_labels_alone() -> Non
 def test_calibration_changes_confidence_and_its_figures_before_are_kept() -> None:
     emotions = list(LABELS) * 20
     logits = 10.0 * logits_for([emotion if row % 2 else "sad" for row, emotion in enumerate(emotions)])
-    found = figures(logits, clips_of("ravdess", emotions), calibrated=logits / 10.0, resamples=10)
-    plain = figures(logits, clips_of("ravdess", emotions), resamples=10)
+    found = figures(logits, clips_of("ravdess", emotions), calibrated=logits / 10.0)
+    plain = figures(logits, clips_of("ravdess", emotions))
     assert found["ece_uncalibrated"] == plain["ece_all_labels"]
     assert found["nll_uncalibrated"] == plain["nll_all_labels"]
     assert found["nll_all_labels"] < plain["nll_all_labels"]
@@ -125,7 +131,7 @@ def test_several_corpora_are_judged_each_among_its_own_labels() -> None:
     logits[:, LABELS.index("angry")] = 1.0
     clips = clips_of("crema-d", ["angry"]) + clips_of("ravdess", ["surprise"])
     assert mean_uar(logits, clips) == {"crema-d": 1.0, "ravdess": 1.0, "mean": 1.0}
-    assert figures(logits, clips, resamples=10)["accuracy"] == 1.0
+    assert figures(logits, clips)["accuracy"] == 1.0
 
 
 def test_another_number_of_answers_than_clips_is_an_error() -> None:
