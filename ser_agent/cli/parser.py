@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
     shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for a shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins):
+    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery):
         add(commands.add_parser)
     return parser
 
@@ -119,6 +119,17 @@ def _plugins(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     add_parser(
         "plugins", help="list the plugins", description="List the sources, detectors, classifiers and sinks."
     )
+
+
+def _discovery(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "discovery",
+        help="withdraw the device from Home Assistant",
+        description="remove: have Home Assistant forget the device. An agent that runs appears again, unless its "
+        "configuration says discovery: {enabled: false}.",
+    )
+    parser.add_argument("what", choices=["remove"])
+    _add_config(parser)
 
 
 def _top(text: str) -> int | None:

@@ -6,6 +6,7 @@ broker is kept outside of it. So paho never queues for a broker that is away, an
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -52,6 +53,18 @@ class VersionInDoubt(ConnectionFailed):
     """The broker does not speak this version of MQTT, or may not: it hung up, or did not answer."""
 
 
+class _Frugal(Client):
+    """Ends the connection rather than take in a packet of up to 256 MiB.
+
+    Of MQTT 5 brokers the limit is asked for at connecting. In MQTT 3.1.1 there is none, and in paho neither.
+    """
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > LONGEST_PACKET:
+            raise OSError(errno.EMSGSIZE, f"a message of more than {LONGEST_PACKET // 1024} KiB")
+        return super()._sock_recv(bufsize)
+
+
 class Connection:
     """A connection to a broker, driven by calls of ``step`` from the one thread that owns it."""
 
@@ -84,7 +97,7 @@ class Connection:
         self._failure: ConnectionFailed | None = None
         self._detail = ""
         self._subscribing: dict[int, Sequence[str]] = {}
-        self._client = client = Client(
+        self._client = client = _Frugal(
             CallbackAPIVersion.VERSION2,
             client_id=endpoint.client_id,
             protocol=_VERSIONS[version],
@@ -172,7 +185,6 @@ class Connection:
             try:
                 if ready & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     self._client.loop_read()
-                    self._refuse_long_packet()
                 if ready & select.POLLOUT:
                     self._client.loop_write()
                 self._client.loop_misc()
@@ -182,17 +194,6 @@ class Connection:
             raise self._failure
         if self._client.socket() is None:
             raise ConnectionFailed("the connection is closed")
-
-    def _refuse_long_packet(self) -> None:
-        """End the connection rather than take in a packet of up to 256 MiB.
-
-        Of MQTT 5 brokers the limit is asked for at connecting. There is none in MQTT 3.1.1, and paho has none.
-        """
-        packet: dict[str, Any] = getattr(self._client, "_in_packet", {})
-        length = int(packet.get("to_process") or 0)
-        if length > LONGEST_PACKET:
-            self.drop()
-            raise ConnectionFailed(f"it delivers a message of more than {LONGEST_PACKET // 1024} KiB")
 
     def _poll(self, sock: Any, timeout_s: float, wake: socket.socket | None) -> int:  # noqa: ANN401 - paho's own kind
         pending: Callable[[], int] | None = getattr(sock, "pending", None)

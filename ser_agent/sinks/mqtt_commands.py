@@ -190,7 +190,7 @@ class CommandGate:
         if tail in _SETTERS:
             self._desk.submit(command, lambda reply: self._answer_errors(name, reply))
         else:
-            log.info("command %s", name)
+            log.log(logging.DEBUG if command == HealthCheck() else logging.INFO, "asked to %s", name)
             self._desk.submit(command, lambda reply: self._answer(name, reply, transaction))
 
     def _answer(self, name: str, reply: Reply, transaction: Transaction) -> None:

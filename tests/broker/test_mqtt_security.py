@@ -38,7 +38,7 @@ def test_the_password_comes_from_wherever_it_is(
 ) -> None:
     (tmp_path / "secret").write_text(f"{PASSWORD}\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    keys = {where: PASSWORD if where == "password" else "secret"}
+    keys: dict[str, Any] = {where: PASSWORD if where == "password" else "secret"}
     with (
         protected(mosquitto, tmp_path, PASSWORD) as broker,
         opened(make_sink(broker.port, tmp_path, username="agent", **keys)) as sink,

@@ -3,94 +3,29 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
+from support.life import Life, Radio
 from support.mqtt import wait_until
 from support.rig import PAUSE, SPEECH, Rig, speech
 
-from ser_agent.agent import Agent, Outcome
+from ser_agent.agent import Outcome
 from ser_agent.commands import Command, HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
 from ser_agent.errors import SourceError, SourceLost
-from ser_agent.messages import AgentInfo, AnyMessage, Availability, ListeningState, MicrophoneState, ThresholdState
-from ser_agent.pipeline.stage import Signalled
+from ser_agent.messages import Availability, ListeningState, MicrophoneState, ThresholdState
 from ser_agent.state import StateFile
 from ser_agent.steering import HARD_MUTE
-from ser_agent.testing import FakeClassifier, ScriptedSource
+from ser_agent.testing import FakeClassifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from ser_agent.audio import AudioFrame, Utterance
 
 PATIENCE_S = 20.0
 OFF, ON = SetListening(on=False), SetListening(on=True)
-
-
-class Radio(ScriptedSource):
-    """A live source that plays what it is given, one programme each time that it is opened, and is then silent."""
-
-    def __init__(self, *programmes: Sequence[AudioFrame], open_faults: Sequence[Exception] = ()) -> None:
-        super().__init__([], live=True, open_faults=open_faults)
-        self.is_open = False
-        self._programmes = list(programmes)
-
-    def open(self) -> None:
-        super().open()
-        self.is_open = True
-
-    def frames(self) -> Iterator[AudioFrame]:
-        yield from self._programmes.pop(0) if self._programmes else ()
-        self._closed.wait()
-
-    def close(self) -> None:
-        self.is_open = False
-        super().close()
-
-
-class Life:
-    """An agent that runs in a thread of its own until the ``with`` block ends."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.agent: Agent = rig.agent()
-        self.outcome: Outcome | None = None
-        self.fault: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self.outcome = self.agent.run()
-        except Exception as error:  # noqa: BLE001 - looked at by the test
-            self.fault = error
-
-    def ask(self, command: Command) -> Reply:
-        return self.rig.ask(command).get(timeout=PATIENCE_S)
-
-    def told(self, kind: type[AnyMessage]) -> list[AnyMessage]:
-        return [message for message in self.rig.record.messages if isinstance(message, kind)]
-
-    def instance(self) -> str:
-        (info,) = self.told(AgentInfo)
-        assert isinstance(info, AgentInfo)
-        return info.instance
-
-    def wait_for(self, message: AnyMessage) -> None:
-        wait_until(lambda: self.told(type(message))[-1:] == [message], f"it tells {message!r}")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.rig.occurrences.put(Signalled(signal.SIGTERM))
-        self.wait()
-
-    def wait(self) -> None:
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive()
 
 
 def test_muting_releases_the_source_drops_what_is_being_said_and_is_told() -> None:

@@ -153,7 +153,7 @@ class Listener:
             self._client.subscribe(self._topic, qos=1)
 
     def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self.heard.append(Heard(message.topic, message.payload.decode(), message.qos, message.retain))
+        self.heard.append(Heard(message.topic, message.payload.decode(errors="replace"), message.qos, message.retain))
 
     def on(self, topic: str) -> list[Heard]:
         """What was heard on topics that end like this, in order."""
@@ -198,7 +198,8 @@ def retained(port: int, topic: str = "#") -> dict[str, Heard]:
     with Listener(port, topic=topic, name="newcomer") as newcomer:
         newcomer.say("end/of/retained", "")  # arrives behind all retained messages
         wait_until(lambda: newcomer.on("end/of/retained"), "the retained messages come")
-        return {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
+        latest = {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
+        return {topic: heard for topic, heard in latest.items() if heard.payload}
 
 
 def make_sink(
