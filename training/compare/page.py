@@ -1,0 +1,136 @@
+"""The page: a text with the tables of the file of results in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Final
+
+from training.compare.confusions import PAIRS
+from training.results import load_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from training.compare.settings import CompareSettings
+
+NAMES: Final[Mapping[str, str]] = {
+    "svm": "SVM on MFCC statistics",
+    "cnn": "CNN on log-mels",
+    "lstm": "LSTM on log-mels",
+    "wav2vec2": "Wav2Vec2 from scratch",
+    "ours": "ours: the embedded model",
+}
+_CORPORA: Final = {"crema-d": "CREMA-D (6)", "ravdess": "RAVDESS (7)", "nemo": "nEMO (6)"}
+_ENDINGS: Final = {
+    "minutes": "its minutes were used up",
+    "steps": "its steps were used up",
+    "patience": "the held-out speakers' recall had ceased to rise",
+}
+
+
+def write_page(settings: CompareSettings) -> None:
+    """Write what the file of results holds, complete or not."""
+    settings.page_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.page_file.write_text(page(load_results(settings.experiment)), encoding="utf-8")
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """Make the page.
+
+    Args:
+        results: ``settings`` and at least one system's record by its name, as the command keeps them.
+
+    Returns:
+        Markdown.
+    """
+    records = {name: results[name] for name in NAMES if name in results}
+    text = Template((Path(__file__).parent / "page.md").read_text(encoding="utf-8"))
+    pooled = next(iter(records.values()))["pooled"]
+    return text.substitute(
+        clips=f"{pooled['clips']:,}",
+        speakers=pooled["speakers"],
+        figures="\n".join(_figures(records)),
+        confusions="\n".join(_confusions(records)),
+        trainings="\n".join(_trainings(records)),
+        warning=_warning(records),
+        seed=results["settings"]["seed"],
+        smoothing=results["settings"]["label_smoothing"],
+    )
+
+
+def _figures(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield _row(
+        "system",
+        "accuracy",
+        "UAR [95 %]",
+        "UAR of all 7 labels",
+        *_CORPORA.values(),
+        "parameters",
+        "CPU, 3 s",
+        "times faster than wav2vec2-base",
+    )
+    yield _rule(7 + len(_CORPORA))
+    for name, record in records.items():
+        pooled, speed = record["pooled"], record["speed"]
+        low, high = pooled["intervals"]["uar"]["speakers"]
+        yield _row(
+            NAMES[name],
+            f"{pooled['accuracy']:.3f}",
+            f"**{pooled['uar']:.3f}** [{low:.3f}, {high:.3f}]",
+            f"{pooled['uar_all_labels']:.3f}",
+            *(f"{record['corpora'][corpus]['uar']:.3f}" for corpus in _CORPORA),
+            f"{record['parameters'] / 1e6:.2f} M",
+            f"{speed['cpu_ms']:.0f} ms" if speed["cpu_ms"] >= 10 else f"{speed['cpu_ms']:.1f} ms",
+            f"{speed['times_faster']:.0f}×",
+        )
+
+
+def _confusions(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    counts = [found["clips"] for found in next(iter(records.values()))["confusions"]]
+    heads = [f"{one} → {other} ({count} clips)" for (one, other), count in zip(PAIRS, counts, strict=True)]
+    yield _row("system", *heads)
+    yield _rule(1 + len(heads))
+    for name, record in records.items():
+        yield _row(NAMES[name], *(_confusion(found) for found in record["confusions"]))
+
+
+def _confusion(found: Mapping[str, Any]) -> str:
+    share = f"{found['confused'] / found['clips']:.0%}".replace("%", " %")
+    if found["commonest"] in {None, found["taken_for"]}:
+        return f"**{share}**" if found["confused"] else share
+    return f"{share} ({found['commonest']})"
+
+
+def _trainings(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, record in records.items():
+        training = record["training"]
+        if "minutes" in training:
+            yield (
+                f"- **{NAMES[name]}**: {training['minutes']:.1f} minutes on one core, {training['steps']:,} steps,"
+                f" each clip heard {training['epochs']:.1f} times on average, until {_ENDINGS[training['ended']]}."
+                f" The state after {training['best_step']:,} steps was kept: UAR {training['held_uar']:.3f} on the"
+                " held-out speakers."
+            )
+        elif "cost" in training:
+            yield (
+                f"- **{NAMES[name]}**: cost {training['cost']:g}, chosen by the held-out speakers: UAR"
+                f" {training['held_uar']:.3f}."
+            )
+
+
+def _warning(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say so where figures of other clips stand beside each other."""
+    latest = list(records.values())[-1]["material"]
+    others = [NAMES[name] for name, record in records.items() if record["material"] != latest]
+    if not others:
+        return ""
+    return f"\n**Not comparable yet**: {', '.join(others)} heard the clips cut or divided otherwise.\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return _row(*["---"] * columns)
