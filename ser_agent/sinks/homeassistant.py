@@ -81,9 +81,9 @@ class Discovery:
         return Publication(self.topic, as_json(fields), qos=1, retain=True)
 
     def _components(self, info: AgentInfo) -> Mapping[str, Component]:
-        heard = list(dict.fromkeys((*info.labels, UNCERTAIN)))
+        heard = dict.fromkeys((*info.labels, UNCERTAIN))
         components = {
-            **self._emotions(heard, [*heard, NO_EMOTION]),
+            **self._emotions(list(heard), list(dict.fromkeys((*heard, NO_EMOTION)))),
             **self._presence(),
             **self._controls(),
             **self._diagnostics(),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.events import an_event, some_info, some_stats
 
-from ser_agent.sinks.mqtt_topics import Publication, Topics
+from ser_agent.commands import Reply
+from ser_agent.mood import Mood
+from ser_agent.sinks.mqtt_topics import STATES, Publication, Topics, cleared
 
 if TYPE_CHECKING:
     from ser_agent.messages import EmotionEvent
@@ -67,11 +69,62 @@ def test_the_state_has_three_ranks_however_many_the_event_has(event: EmotionEven
         (TOPICS.speech(speaking=False), ("speech", b"OFF", 0, True)),
         (TOPICS.microphone(connected=True), ("microphone", b"ON", 1, True)),
         (TOPICS.microphone(connected=False), ("microphone", b"OFF", 1, True)),
+        (TOPICS.listening(on=True), ("listen/state", b"ON", 1, True)),
+        (TOPICS.listening(on=False), ("listen/state", b"OFF", 1, True)),
+        (TOPICS.threshold(0.55), ("threshold/state", b"0.55", 1, True)),
+        (TOPICS.threshold(1.0), ("threshold/state", b"1", 1, True)),
+        (TOPICS.mood(Mood("sad", 2 / 3)), ("mood", b'{"mood":"sad","share":0.67}', 1, True)),
+        (TOPICS.mood(None), ("mood", b'{"mood":"none","share":null}', 1, True)),
+        (
+            TOPICS.response("restart", Reply(error="no"), "a"),
+            ("response/restart", b'{"data":{},"status":"error","error":"no","transaction":"a"}', 1, False),
+        ),
+        (
+            TOPICS.response("health_check", Reply({"healthy": True}), None),
+            (
+                "response/health_check",
+                b'{"data":{"healthy":true},"status":"ok","error":null,"transaction":null}',
+                1,
+                False,
+            ),
+        ),
     ],
 )
 def test_plain_states(publication: Publication, expected: tuple[str, bytes, int, bool]) -> None:
     name, payload, qos, retain = expected
     assert publication == Publication(f"ser-agent/kitchen/{name}", payload, qos, retain)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("topic", "tail"),
+    [
+        ("ser-agent/kitchen/listen/set", "listen/set"),
+        ("ser-agent/kitchen/", ""),
+        ("ser-agent/kitchen", None),
+        ("ser-agent/kitchen2/listen/set", None),
+        ("homeassistant/status", None),
+        ("", None),
+    ],
+)
+def test_what_stands_behind_base_topic_and_site(topic: str, tail: str | None) -> None:
+    assert TOPICS.tail(topic) == tail
+
+
+def test_what_the_broker_keeps_is_what_is_cleared_under_a_former_site() -> None:
+    kept = (
+        TOPICS.availability(online=True),
+        TOPICS.emotion(None),
+        TOPICS.speech(speaking=True),
+        TOPICS.microphone(connected=True),
+        TOPICS.listening(on=True),
+        TOPICS.threshold(0.4),
+        TOPICS.mood(None),
+        TOPICS.info(some_info()),
+    )
+    assert {publication.topic for publication in kept if publication.retain} == {
+        TOPICS.path(tail) for tail in STATES
+    }
+    assert cleared("a/b") == Publication("a/b", b"", qos=1, retain=True)
 
 
 def test_info_is_retained_and_whole() -> None:
