@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 READ_BYTES = 16_384
+MOST_DISCARDED_BYTES = 1_048_576
+"""A pipe holds no more, unless its writer is faster than we read."""
 
 
 class StdinOptions(PluginOptions):
@@ -57,6 +59,8 @@ class StdinSource:
             raise SourceError("standard input is closed")
         if sys.stdin.isatty():
             raise SourceError("standard input is a terminal: pipe raw audio into it, for example from arecord")
+        if self._closed.is_set():
+            self._discard()
         self._closed.clear()
 
     def frames(self) -> Iterator[AudioFrame]:
@@ -81,6 +85,15 @@ class StdinSource:
     def close(self) -> None:
         """End ``frames``."""
         self._closed.set()
+
+    def _discard(self) -> None:
+        """Let go what was written while nobody wanted to listen, but for a sample that is not whole."""
+        descriptor = sys.stdin.fileno()
+        left = MOST_DISCARDED_BYTES
+        while left > 0 and select.select([descriptor], [], [], 0)[0] and (data := os.read(descriptor, READ_BYTES)):
+            left -= len(data)
+            data = self._rest + data
+            self._rest = data[len(data) - len(data) % (2 * self._options.channels) :]
 
     def _read(self) -> bytes | None:
         """The next bytes; None at the end or once closed."""

@@ -173,6 +173,17 @@ def test_close_from_another_thread_ends_the_waiting(pipe: Pipe, written: bytes) 
     assert not listener.is_alive()
 
 
+def test_what_was_written_while_it_was_closed_is_not_heard(pipe: Pipe) -> None:
+    again = opened()
+    pipe.write(np.arange(1, 3, dtype="<i2").tobytes())
+    assert next(again.frames()).samples.tolist() == [1, 2]
+    again.close()
+    pipe.write(np.arange(3, 20_000, dtype="<i2").tobytes() + b"\x07")
+    again.open()
+    pipe.write(b"\x00" + np.arange(8, 10, dtype="<i2").tobytes())
+    assert next(again.frames()).samples.tolist() == [7, 8, 9]
+
+
 def test_it_keeps_the_promises_of_a_source(pipe: Pipe) -> None:
     pipe.feed(bytes(8_000_000))
     check_source(source())

@@ -59,7 +59,12 @@ class AgentProcess:
         """Start it; it need not come up."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ser_agent", "run", "--config", str(self.config), *self._arguments],
-            env=os.environ | {"NOTIFY_SOCKET": self._address, "WATCHDOG_USEC": "3000000"},
+            env=os.environ
+            | {
+                "NOTIFY_SOCKET": self._address,
+                "WATCHDOG_USEC": "3000000",
+                "STATE_DIRECTORY": str(self.config.parent / "state"),
+            },
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ser_agent.app import RESTART_LEAST_S
+from ser_agent.errors import EX_CONFIG, EX_RESTART
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).with_name("ser-agent")
 INSTALLER = ROOT / "scripts" / "install-service"
@@ -58,6 +61,16 @@ def test_the_unit_never_hides_the_sound_card_nor_forbids_what_pytorch_does() -> 
     unit = (ROOT / "systemd" / "ser-agent.service").read_text(encoding="utf-8")
     assert not re.search(r"^(PrivateDevices|MemoryDenyWriteExecute)=", unit, re.MULTILINE)
     assert re.search(r"^RestartPreventExitStatus=78$", unit, re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", ["ser-agent.service", "ser-agent.user.service"])
+def test_a_restart_that_was_asked_for_is_no_failure_and_a_wrong_configuration_starts_nothing(unit: str) -> None:
+    text = (ROOT / "systemd" / unit).read_text(encoding="utf-8")
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    assert settings["SuccessExitStatus"] == settings["RestartForceExitStatus"] == str(EX_RESTART)
+    assert settings["RestartPreventExitStatus"] == str(EX_CONFIG)
+    starts = int(settings["StartLimitBurst"])
+    assert starts * (RESTART_LEAST_S + int(settings["RestartSec"])) > int(settings["StartLimitIntervalSec"])
 
 
 def test_installing_keeps_a_configuration_and_uninstalling_leaves_it(tmp_path: Path) -> None:
