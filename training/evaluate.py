@@ -49,7 +49,7 @@ def evaluate(
     chosen = settings
     if limit is not None:
         chosen = settings.model_copy(update={"name": f"{settings.name}-limit{limit}"})
-    predict(folder, conditions(settings, limit), chosen.predictions_folder)
+    predict(folder, conditions(settings, limit), chosen.predictions_folder, limit)
     keep_result(chosen, "settings", settings.model_dump(mode="json"))
     result = judge_checkpoint(chosen)
     keep_result(chosen, "model", result)

@@ -44,7 +44,7 @@ class Predictions:
     recordings: tuple[str, ...]
 
 
-def predict(model_folder: Path, conditions: Iterable[Condition], target: Path) -> None:
+def predict(model_folder: Path, conditions: Iterable[Condition], target: Path, limit: int | None = None) -> None:
     """Classify the sounds of all conditions that are not there yet.
 
     Args:
@@ -52,6 +52,7 @@ def predict(model_folder: Path, conditions: Iterable[Condition], target: Path) -
         conditions: what to classify.
         target: a folder, made where it is missing, for one file a condition. Those of another checkpoint, or of
             other sounds, are made anew.
+        limit: is noted beside them, when this is but a trial.
     """
     checkpoint = Checkpoint(model_folder)
     about = target / _CHECKPOINT
@@ -59,7 +60,7 @@ def predict(model_folder: Path, conditions: Iterable[Condition], target: Path) -
         for path in target.glob("*.npz"):
             path.unlink()
     target.mkdir(parents=True, exist_ok=True)
-    about.write_text(json.dumps(checkpoint.about, indent=1) + "\n", encoding="utf-8")
+    about.write_text(json.dumps(checkpoint.about | {"limit": limit}, indent=1) + "\n", encoding="utf-8")
     for condition in conditions:
         path = target / f"{condition.name}.npz"
         if path.exists():
@@ -90,7 +91,7 @@ def load_predictions(folder: Path, condition: str) -> Predictions:
 
 
 def about_checkpoint(folder: Path) -> dict[str, Any]:
-    """Read what was kept about the checkpoint: ``folder``, ``digest``, ``parameters`` and ``bytes``.
+    """Read what was kept about the checkpoint: ``folder``, ``digest``, ``parameters``, ``bytes`` and ``limit``.
 
     Raises:
         FileNotFoundError: nothing was classified yet.
@@ -117,7 +118,7 @@ class Checkpoint:
         ValueError: weights are missing from it or superfluous in it.
 
     Attributes:
-        about: as ``about_checkpoint`` gives it.
+        about: as ``about_checkpoint`` gives it, but for the limit.
     """
 
     def __init__(self, folder: Path) -> None:

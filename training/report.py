@@ -58,6 +58,7 @@ def report_text(results: Mapping[str, Any], name: str) -> str:
     others = tables.others_table(results)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
+        trial=f"**A trial with {model['limit']} recordings of each condition.** " if model["limit"] else "",
         parameters=f"{model['parameters']:,}",
         bytes=f"{model['bytes'] / 1e6:.1f} MB",
         digest=model["digest"],

@@ -153,6 +153,7 @@ def test_a_trial_keeps_its_results_under_a_name_of_its_own(settings: Settings, c
     evaluate(settings, model=checkpoint, limit=3)
     trial = load_results(settings.model_copy(update={"name": "tiny-limit3"}))
     assert sum(found["clips"] for found in trial["model"]["figures"]["whole"].values()) == 3
+    assert trial["model"]["limit"] == 3
 
 
 def test_the_report_holds_the_figures_and_small_pictures(
