@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ser_agent.messages import EmotionScore
 
-LEAST_SPEECH_S = 1.0
-"""Less speech than this, faded, makes no mood."""
+LEAST_SPEECH = 1 / 60
+"""Less speech than a second a minute makes no mood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class MoodTracker:
             time_constant_s: after so long, what was heard counts 1/e (37 %) of what it did.
         """
         self._time_constant_s = time_constant_s
+        self._least_s = LEAST_SPEECH * time_constant_s  # what is left of speech that goes on and on at that rate
         self._speech_s: dict[str, float] = {}
         self._since_s = 0.0
 
@@ -63,7 +64,7 @@ class MoodTracker:
     def mood(self, now_s: float) -> Mood | None:
         """What prevails; None where too little was heard lately."""
         total_s = sum(self._speech_s.values())
-        if total_s * self._fade(now_s) < LEAST_SPEECH_S:
+        if total_s * self._fade(now_s) < self._least_s:
             return None
         label, most_s = min(self._speech_s.items(), key=lambda item: (-item[1], item[0]))
         return Mood(label, most_s / total_s)
@@ -71,9 +72,9 @@ class MoodTracker:
     def remaining_s(self, now_s: float) -> float | None:
         """Seconds until what was heard is too little for a mood; None where it is already."""
         total_s = sum(self._speech_s.values())
-        if total_s * self._fade(now_s) < LEAST_SPEECH_S:
+        if total_s * self._fade(now_s) < self._least_s:
             return None
-        ends_at_s = self._since_s + self._time_constant_s * math.log(total_s / LEAST_SPEECH_S)
+        ends_at_s = self._since_s + self._time_constant_s * math.log(total_s / self._least_s)
         return max(0.0, ends_at_s - now_s)
 
     def _fade(self, now_s: float) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_agent.messages import EmotionScore
-from ser_agent.mood import LEAST_SPEECH_S, Mood, MoodTracker
+from ser_agent.mood import LEAST_SPEECH, Mood, MoodTracker
 
 TAU_S = 100.0
 
@@ -53,9 +53,17 @@ def test_what_was_heard_long_ago_gives_way() -> None:
     assert mood.share == pytest.approx(4.0 / (4.0 + 10.0 / math.e))
 
 
+def test_speech_that_goes_on_and_on_makes_a_mood_from_a_second_a_minute_on() -> None:
+    for share, expected in ((0.9, None), (1.1, Mood("sad", 1.0))):
+        tracker = MoodTracker(TAU_S)
+        for minute in range(60):
+            tracker.hear(heard(sad=1.0), share, 60.0 * minute)
+        assert tracker.mood(60.0 * 60 - 35.0) == expected
+
+
 def test_the_mood_ends_when_too_little_is_left() -> None:
     tracker = MoodTracker(TAU_S)
-    tracker.hear(heard(sad=1.0), math.e * LEAST_SPEECH_S, 7.0)
+    tracker.hear(heard(sad=1.0), math.e * LEAST_SPEECH * TAU_S, 7.0)
     assert tracker.remaining_s(7.0) == pytest.approx(TAU_S)
     assert tracker.mood(7.0 + TAU_S - 0.01) == Mood("sad", 1.0)
     assert tracker.mood(7.0 + TAU_S + 0.01) is None
