@@ -6,6 +6,8 @@ Nothing here is drawn by chance anew: the same clips get the same noise and the 
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -41,6 +43,7 @@ PER_LABEL: Final = 60
 """Clips of each label and corpus, at most, in noise and in rooms."""
 _PIECE_SAMPLES: Final = 5 * SAMPLE_RATE
 _SHORTEST_PIECE_SAMPLES: Final = SAMPLE_RATE // 2
+_PROBES: Final = 4
 _NOISES_PER_TRAINED_CLASS: Final = 4
 
 
@@ -60,6 +63,13 @@ class Condition:
     ids: tuple[str, ...]
     sound: Callable[[int], Floats]
     recordings: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """Tell these sounds apart from others of the same ids, by all ids and a few of the sounds."""
+        digest = hashlib.sha256(json.dumps([self.ids, self.recordings]).encode())
+        for row in spread(range(len(self.ids)), _PROBES):
+            digest.update(self.sound(row).tobytes())
+        return digest.hexdigest()
 
 
 def conditions(settings: Settings, limit: int | None = None) -> Iterator[Condition]:

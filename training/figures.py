@@ -102,8 +102,7 @@ def figures(
     if len(logits) != len(clips) or not clips:
         raise ValueError(f"{len(logits)} answers to {len(clips)} clips")
     answers = logits if calibrated is None else calibrated
-    truth = np.array([clip.label for clip in clips])
-    own = restricted(answers, clips)
+    truth, own = np.array([clip.label for clip in clips]), restricted(answers, clips)
     draws = Resamples(truth, speakers_of(clips), resamples)
     metrics = {
         **_choice_metrics("", truth, own),

@@ -63,16 +63,17 @@ def predict(model_folder: Path, conditions: Iterable[Condition], target: Path, l
     about.write_text(json.dumps(checkpoint.about | {"limit": limit}, indent=1) + "\n", encoding="utf-8")
     for condition in conditions:
         path = target / f"{condition.name}.npz"
-        if path.exists():
-            kept = load_predictions(target, condition.name)
-            if (kept.ids, kept.recordings) == (condition.ids, condition.recordings):
-                continue
+        kept = {
+            "ids": np.array(condition.ids, dtype=np.str_),
+            "recordings": np.array(condition.recordings, dtype=np.str_),
+            "fingerprint": np.array(condition.fingerprint()),
+        }
+        if path.exists() and _fingerprint(path) == kept["fingerprint"]:
+            continue
         logits = checkpoint.logits(condition)
         unfinished = path.with_suffix(".tmp")
         with unfinished.open("wb") as file:
-            np.savez_compressed(
-                file, ids=_text(condition.ids), logits=logits, recordings=_text(condition.recordings)
-            )
+            np.savez_compressed(file, allow_pickle=False, logits=logits, **kept)
         unfinished.replace(path)
 
 
@@ -169,5 +170,6 @@ def _weights(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
-def _text(names: Sequence[str]) -> NDArray[np.str_]:
-    return np.array(names, dtype=np.str_)
+def _fingerprint(path: Path) -> str:
+    with np.load(path) as kept:
+        return str(kept["fingerprint"])

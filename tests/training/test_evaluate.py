@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from training.card import model_card  # noqa: E402
 from training.conditions import DISTURBED, conditions  # noqa: E402
 from training.corpora import LABELS  # noqa: E402
 from training.evaluate import evaluate  # noqa: E402
-from training.predictions import load_predictions  # noqa: E402
+from training.predictions import load_predictions, predict  # noqa: E402
 from training.report import report  # noqa: E402
 from training.results import load_results  # noqa: E402
 from training.settings import Settings  # noqa: E402
@@ -121,6 +122,17 @@ def test_what_was_classified_is_not_classified_again_unless_the_weights_are_othe
     classified.clear()
     evaluate(trial, model=other)
     assert classified == NAMES
+
+
+def test_sounds_that_have_changed_are_classified_again(
+    settings: Settings, checkpoint: Path, sounds: dict[str, Condition], tmp_path: Path
+) -> None:
+    whole = sounds["whole"]
+    louder = replace(whole, sound=lambda row: 1.0 + whole.sound(row)[:8000])
+    predict(checkpoint, [whole], tmp_path)
+    before = load_predictions(tmp_path, "whole").logits
+    predict(checkpoint, [louder], tmp_path)
+    assert not np.allclose(load_predictions(tmp_path, "whole").logits, before, atol=0.01)
 
 
 def test_the_same_noise_and_room_is_put_around_a_clip_at_every_call(
