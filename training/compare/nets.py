@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from training.corpora import LABELS
 
@@ -79,19 +78,22 @@ class MelLstm(_MelNet):
     def __init__(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         """Take the moments of the bands, shape ``(bands,)`` each."""
         super().__init__(mean, deviation)
-        self.lstm = nn.LSTM(
-            _STACKED * len(mean), _HIDDEN, num_layers=2, dropout=_DROPOUT, batch_first=True, bidirectional=True
-        )
-        self.out = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(4 * _HIDDEN, len(LABELS)))
+        widths = (_STACKED * len(mean), 2 * _HIDDEN)
+        self.forwards = nn.ModuleList(nn.LSTM(width, _HIDDEN, batch_first=True) for width in widths)
+        self.backwards = nn.ModuleList(nn.LSTM(width, _HIDDEN, batch_first=True) for width in widths)
+        self.dropout = nn.Dropout(_DROPOUT)
+        self.out = nn.Linear(4 * _HIDDEN, len(LABELS))
 
     def forward(self, mels: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Classify spectrograms, as ``MelCnn`` does."""
         batch, frames, bands = mels.shape
         pairs = self._standardised(mels, lengths)[:, : frames // _STACKED * _STACKED]
-        pairs = pairs.reshape(batch, frames // _STACKED, _STACKED * bands)
-        lengths = (lengths // _STACKED).clamp(min=1)
-        packed = pack_padded_sequence(pairs, lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        states = pairs.reshape(batch, frames // _STACKED, _STACKED * bands)
+        lengths = lengths // _STACKED
+        for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
+            # Torch's own bidirectional layer hears the padding, unless packed, which takes thrice the time.
+            ahead, back = forwards(states)[0], backwards(_reversed(states, lengths))[0]
+            states = self.dropout(torch.cat([ahead, _reversed(back, lengths)], dim=-1))
         logits: torch.Tensor = self.out(_moments(states, lengths))
         return logits
 
@@ -120,6 +122,13 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 def _inside(lengths: torch.Tensor, frames: int) -> torch.Tensor:
     """1 where a frame belongs to its clip, else 0: shape ``(batch, frames)``."""
     return (torch.arange(frames) < lengths[:, None]).float()
+
+
+def _reversed(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Each clip from its end to its start; what lies behind its end stays there."""
+    steps = torch.arange(states.shape[1])
+    order = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+    return states.gather(1, order[:, :, None].expand_as(states))
 
 
 def _moments(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
