@@ -70,12 +70,12 @@ class Steering:
             log.warning("asked to listen, and refused: %s", HARD_MUTE)
             self._publish(ListeningState(on=False))
             return HARD_MUTE
+        self._wanted = on
+        self._remember()  # first: a power cut must not undo a mute
         if on == self.controls.listening:
             self._publish(ListeningState(on=on))
         else:
             apply(on)
-        self._wanted = on
-        self._remember()
         return None
 
     def _remember(self) -> None:

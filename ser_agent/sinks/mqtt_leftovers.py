@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,15 @@ class Leftovers:
             left.append(last)
         elif last is not None and last.discovery not in {None, discovery}:
             self._stale_discovery = last.discovery
+        self._lock = threading.Lock()
         self._left = {trace.site: trace for trace in left if trace.site != site}
         self._last = Trace(site, None, discovery)
 
     def record(self, instance: str) -> None:
         """From now on the agent is here, as this instance."""
-        self._last = Trace(self._last.site, instance, self._last.discovery)
-        self._remember()
+        with self._lock:
+            self._last = Trace(self._last.site, instance, self._last.discovery)
+            self._remember()
 
     @property
     def subscriptions(self) -> list[str]:
@@ -88,8 +91,9 @@ class Leftovers:
             topics = Topics(self._base_topic, trace.site)
             if topic != topics.path("info"):
                 continue
-            del self._left[trace.site]
-            self._remember()
+            with self._lock:
+                del self._left[trace.site]
+                self._remember()
             if trace.instance is None or _instance_in(payload) != trace.instance:
                 return []
             log.info("clearing what was left under the former site %r", trace.site)

@@ -12,6 +12,9 @@ from enum import Enum, auto
 
 log = logging.getLogger(__name__)
 
+MOST_TOLD = 8
+"""So many others are told of; more are somebody's game."""
+
 
 class Verdict(Enum):
     """What to do about a message on ``info``."""
@@ -61,9 +64,9 @@ class Rivals:
         return Verdict.STAND_BACK if elder else Verdict.INSIST
 
     def _tell(self, theirs: str, *, elder: bool) -> None:
-        if theirs in self._told_of:
+        if theirs in self._told_of or len(self._told_of) >= MOST_TOLD:
             return
-        self._told_of = {theirs}
+        self._told_of.add(theirs)
         if elder:
             log.error("another agent has the site %r and was here first: give this one another site", self._site)
         else:

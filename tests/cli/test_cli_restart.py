@@ -50,8 +50,8 @@ def arguments(
     asking.start()
     yield ("run", "--config", str(file), "--quiet")
     asking.join()
-    assert listener.on("response/restart")[0].fields["status"] == "ok"
     wait_until(lambda: listener.last("home/availability") == "offline", "it says farewell")
+    assert listener.on("response/restart")[0].fields["status"] == "ok"
 
 
 @pytest.mark.model
