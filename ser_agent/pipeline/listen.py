@@ -91,8 +91,8 @@ class ListenStage(Stage):
 
     def _rest(self) -> None:
         """Keep the source closed until sound is wanted again."""
-        self._muted.clear()
         self._source.close()
+        self._backoff = None
         self._abandon_utterance()
         self._say_disconnected(lost=False)
         self._publisher.publish(ListeningState(on=False))
@@ -100,6 +100,7 @@ class ListenStage(Stage):
         while not (self._controls.listening or self._stopping.is_set()):
             self.beat()
             self._pause(POLL_S)
+        self._muted.clear()
         if self._controls.listening:
             self._publisher.publish(ListeningState(on=True))
 
@@ -149,7 +150,8 @@ class ListenStage(Stage):
         except SourceLost as lost:
             if not self._up and not self._is_interrupted():
                 raise
-            self._disconnect(lost)
+            if not self._muted.is_set():
+                self._disconnect(lost)
             return False
         if self._muted.is_set():
             return False

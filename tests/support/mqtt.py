@@ -153,7 +153,9 @@ class Listener:
             self._client.subscribe(self._topic, qos=1)
 
     def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self.heard.append(Heard(message.topic, message.payload.decode(errors="replace"), message.qos, message.retain))
+        self.heard.append(
+            Heard(message.topic, message.payload.decode(errors="replace"), message.qos, message.retain)
+        )
 
     def on(self, topic: str) -> list[Heard]:
         """What was heard on topics that end like this, in order."""
