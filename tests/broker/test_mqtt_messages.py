@@ -70,7 +70,7 @@ def test_a_newcomer_finds_all_states_and_no_old_event(broker: Mosquitto, tmp_pat
         "threshold/state": "0.4",
         "listen/state": "ON",
         "emotion": found["ser-agent/test/emotion"].payload,
-        "mood": '{"mood":"happy","share":0.87}',
+        "mood": '{"mood":"none","share":null}',
         "speech": "OFF",
         "microphone": "ON",
         "info": found["ser-agent/test/info"].payload,

@@ -32,7 +32,7 @@ ELDER, YOUNGER = (
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_agent.sinks.mqtt_courier.STAND_BACK_S", 1.0)
+    monkeypatch.setattr("ser_agent.sinks.mqtt_courier.STAND_BACK_S", 0.3)
     monkeypatch.setattr("ser_agent.sinks.mqtt_visits.ANSWER_S", 3.0)
 
 
@@ -59,8 +59,7 @@ def is_standing_back(sink: MqttSink) -> bool:
     return courier is not None and courier._inbox.has_elder and courier.connection is None
 
 
-@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-@pytest.mark.parametrize("same_client", [True, False])
+@pytest.mark.parametrize(("protocol", "same_client"), [("5", True), ("3.1.1", True), ("5", False)])
 def test_of_two_agents_with_one_site_the_younger_stands_back_until_the_elder_has_gone(
     broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str, *, same_client: bool
 ) -> None:
