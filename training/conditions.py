@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from ser_agent.audio import FULL_SCALE, SAMPLE_RATE, float_from_pcm16
-from training.cache import Cache, decode
+from training.cache import Cache
 from training.corpora import read_manifest
+from training.decoding import decode
+from training.effects import in_room, with_noise
 from training.endpoints import agent_utterances
-from training.sound import in_room, with_noise
 from training.splits import is_dev_noise, is_dev_plain_speaker, is_dev_room
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ser_agent.endpointing import Endpointer
 from ser_agent.ports import PluginContext
 from ser_agent.segmenter import Segmenter, SegmenterOptions
 from ser_agent.vads.cascade import CascadeOptions, CascadeVad
-from training.cache import decode
+from training.decoding import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
 import torch
-from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
 from ser_agent.audio import SAMPLE_RATE, float_from_pcm16
+from training.effects import (
+    as_mp3,
+    as_mulaw,
+    as_opus,
+    at_level,
+    changed_pitch,
+    changed_speed,
+    clipped,
+    in_room,
+    on_telephone,
+    with_noise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +33,9 @@ _SPEEDS = 9
 
 
 class Augmenter:
-    """Gives a training clip another look each time: edges, length, speed, room and noise.
+    """Gives a training clip another look each time; the same ones again where chance is seeded alike.
 
-    Level is not varied, since the model's input is normalised anyway.
+    Noise and rooms are those for training alone.
 
     Args:
         cache: of decoded sound.
@@ -37,6 +47,8 @@ class Augmenter:
         self._cache = cache
         self._settings = settings
         self._rng = rng
+        self._noises = cache.noises("train", non_commercial=settings.non_commercial_noise)
+        self._rooms = cache.rooms("train")
 
     def __call__(self, clip: Clip) -> Floats:
         """Augment one clip.
@@ -48,15 +60,20 @@ class Augmenter:
         sound = self._cropped(self._edged(clip))
         # A few fixed ratios only, because soxr designs a filter for each.
         sound = changed_speed(sound, 1.0 + settings.speed * rng.integers(-_SPEEDS, _SPEEDS + 1) / _SPEEDS)
-        if rng.random() < settings.p_room:
-            sound = in_room(sound, self._cache.rooms[rng.integers(len(self._cache.rooms))])
-        if rng.random() < settings.p_noise:
+        if self._happens(settings.p_pitch):
+            sound = changed_pitch(sound, rng.uniform(-settings.semitones, settings.semitones))
+        if self._happens(settings.p_room) and self._rooms:
+            sound = in_room(sound, self._rooms[rng.integers(len(self._rooms))])
+        if self._happens(settings.p_noise):
             sound = with_noise(sound, self._noise(len(sound)), rng.uniform(*settings.snr_db))
-        return sound
+        return self._sent(self._recorded(sound))
+
+    def _happens(self, probability: float) -> bool:
+        return self._rng.random() < probability
 
     def _edged(self, clip: Clip) -> Floats:
         """Cut silence at the edges to random margins, as a segmenter would, or leave the clip whole."""
-        if self._rng.random() >= self._settings.p_trim:
+        if not self._happens(self._settings.p_trim):
             return float_from_pcm16(self._cache.whole(clip))
         preroll_s, postroll_s = self._rng.uniform(*_MARGINS_S, size=2)
         return float_from_pcm16(self._cache.trimmed(clip, preroll_s, postroll_s))
@@ -69,38 +86,37 @@ class Augmenter:
         return sound[start : len(sound) - spare + start]
 
     def _noise(self, length: int) -> Floats:
-        """Draw household noise, or white noise a third of the time."""
-        if self._rng.random() < 1 / 3:
+        """Draw household noise, over again where it is too short, or white noise a third of the time."""
+        if not self._noises or self._happens(1 / 3):
             return self._rng.standard_normal(length, dtype=np.float32)
-        start = int(self._rng.integers(len(self._cache.noise) - length))
-        return float_from_pcm16(self._cache.noise[start : start + length])
+        recording = self._noises[self._rng.integers(len(self._noises))]
+        if len(recording) < length:
+            turned = np.roll(recording, int(self._rng.integers(len(recording))))
+            return float_from_pcm16(np.resize(turned, length))
+        start = int(self._rng.integers(len(recording) - length + 1))
+        return float_from_pcm16(recording[start : start + length])
 
-
-def changed_speed(sound: Floats, ratio: float) -> Floats:
-    """Play faster (above 1) or slower, pitch included: float32, shape ``(round(n / ratio),)`` or so."""
-    if ratio == 1.0:
+    def _recorded(self, sound: Floats) -> Floats:
+        """What the microphone does."""
+        settings, rng = self._settings, self._rng
+        if self._happens(settings.p_level):
+            sound = at_level(sound, rng.uniform(*settings.level_dbfs))
+        if self._happens(settings.p_clip):
+            sound = clipped(sound, rng.uniform(*settings.clip_percent))
         return sound
-    return np.asarray(soxr.resample(sound, ratio, 1.0, quality="LQ"), dtype=np.float32)
 
-
-def in_room(sound: Floats, response: Floats) -> Floats:
-    """Convolve with a room's impulse response that begins with the direct sound; the length stays."""
-    return np.asarray(fftconvolve(sound, response)[: len(sound)], dtype=np.float32)
-
-
-def with_noise(sound: Floats, noise: Floats, snr_db: float) -> Floats:
-    """Add noise at a signal-to-noise ratio in dB; silent noise changes nothing.
-
-    Args:
-        sound: float32, shape ``(n,)``.
-        noise: likewise.
-        snr_db: of the powers, each over the whole length.
-    """
-    noise_power = float(np.mean(np.square(noise)))
-    if noise_power < 1e-12:
+    def _sent(self, sound: Floats) -> Floats:
+        """What the line does."""
+        settings, rng = self._settings, self._rng
+        if self._happens(settings.p_telephone):
+            sound = on_telephone(sound)
+        if self._happens(settings.p_mulaw):
+            sound = as_mulaw(sound)
+        if self._happens(settings.p_mp3):
+            sound = as_mp3(sound, int(rng.choice(settings.mp3_kbit)))
+        if self._happens(settings.p_opus):
+            sound = as_opus(sound, rng.uniform(*settings.opus_kbit))
         return sound
-    gain = np.sqrt(float(np.mean(np.square(sound))) / noise_power) * 10 ** (-snr_db / 20)
-    return np.asarray(sound + np.float32(gain) * noise, dtype=np.float32)
 
 
 def collate(sounds: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ import yaml  # noqa: E402 - after the skips
 from support.checkpoints import CheckpointBuilder, edit_json  # noqa: E402
 from support.small_corpora import make_corpora  # noqa: E402
 
-from training.cache import build_cache  # noqa: E402
+from training.cache_writer import build_cache  # noqa: E402
 from training.card import model_card  # noqa: E402
 from training.conditions import DISTURBED, conditions  # noqa: E402
 from training.corpora import LABELS  # noqa: E402

@@ -111,4 +111,5 @@ def test_the_cards_figures_are_the_recorded_ones_and_beat_the_baseline() -> None
 
 def test_the_recorded_settings_are_those_of_the_recipe() -> None:
     results = json.loads((ROOT / "training" / "results" / "first.json").read_text(encoding="utf-8"))
-    assert results["settings"] == load_settings(ROOT / "training" / "first.yaml").model_dump(mode="json")
+    recipe = load_settings(ROOT / "training" / "first.yaml")
+    assert results["settings"] == recipe.model_dump(mode="json", exclude_unset=True)
