@@ -124,7 +124,7 @@ def test_reloading_takes_what_is_valid_and_leaves_what_is_not(
         wait_until(
             lambda: listener.last("cellar/availability") == "online", f"the new site comes up:\n{agent.log}"
         )
-        assert listener.last("attic/availability") == "offline"
+        assert "offline" in listener.payloads("attic/availability")
         assert agent.stop() == 0
 
 
