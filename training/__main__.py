@@ -14,7 +14,7 @@ from training.corpora.labels import read_mapping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_CONFIG = Path(__file__).parent / "first.yaml"
+DEFAULT_CONFIG = Path(__file__).parent / "second.yaml"
 
 
 class Command(NamedTuple):
@@ -59,6 +59,7 @@ COMMANDS = {
             "--limit": {"type": int, "metavar": "N", "help": "a trial with so many recordings of each corpus"},
         },
     ),
+    "distil": Command("training.distil", "distil", "train the front end, or go on training it"),
     "finetune": Command("training.finetune", "finetune", "train the model, or go on training it", OWN_CLIPS),
     "evaluate": Command(
         "training.evaluate",
@@ -93,7 +94,8 @@ COMMANDS = {
         settings="training.compare.settings",
         config=Path(__file__).parent / "compare.yaml",
     ),
-    "export": Command("training.export", "export", "write the best model so far to ser_agent/model"),
+    "export": Command("training.export", "export", "calibrate the model and write it to ser_agent/model"),
+    "card": Command("training.export", "write_card", "write the model card from what evaluate has kept"),
 }
 
 
@@ -114,8 +116,8 @@ def main() -> None:
         if (corpora := arguments.pop("corpora")) is not None:
             settings = settings.model_copy(update={"corpora": corpora.resolve()})
         if data := arguments.pop("data", ()):
-            own = (*settings.data, *(path.resolve() for path in data))
-            settings = settings.model_copy(update={"data": own})
+            clips = (*settings.data, *(path.resolve() for path in data))
+            settings = settings.model_copy(update={"data": clips})
         if texts := arguments.pop("map", ()):
             mapping = settings.label_map | read_mapping(texts)
             settings = settings.model_copy(update={"label_map": mapping})

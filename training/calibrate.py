@@ -1,17 +1,15 @@
-"""Temperature scaling (Guo et al., 2017), folded into the classifier's weights."""
+"""Calibration on the held-out speakers: temperature (Guo et al., 2017), and what counts as uncertain."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-from scipy.special import log_softmax  # type: ignore[import-untyped]
+from scipy.special import log_softmax, softmax  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import Wav2Vec2ForSequenceClassification
 
 _BOUNDS = (np.log(0.2), np.log(5.0))
 
@@ -36,8 +34,14 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64], weig
     return float(np.exp(minimize_scalar(surprisal, bounds=_BOUNDS, method="bounded").x))
 
 
-@torch.no_grad()
-def fold_temperature(model: Wav2Vec2ForSequenceClassification, temperature: float) -> None:
-    """Divide the classifier's weight and bias, and so all logits, by the temperature."""
-    model.classifier.weight.div_(temperature)
-    model.classifier.bias.div_(temperature)
+def fit_threshold(logits: NDArray[np.float64], weights: NDArray[np.float64], coverage: float) -> float:
+    """Find the confidence under which an answer counts as uncertain.
+
+    Args:
+        logits: calibrated, shape ``(clips, labels)``.
+        weights: of the clips, shape ``(clips,)``, summing to 1.
+        coverage: share of the clips that shall be above it.
+    """
+    confidence = softmax(logits, axis=1).max(axis=1)
+    order = np.argsort(confidence)
+    return float(confidence[order][np.searchsorted(np.cumsum(weights[order]), 1.0 - coverage)])

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ser_agent.audio import float_from_pcm16
 from training.cache import Cache
-from training.calibrate import fit_temperature, fold_temperature
 from training.conditions import CLIP_CONDITIONS, conditions, dev_clips
-from training.corpora import CORPUS_LABELS, read_manifest, sampling_weights
+from training.corpora import CORPUS_LABELS
 from training.figures import figures
 from training.judgement import judge_checkpoint
-from training.network import load_model, predict_logits
 from training.predictions import predict
 from training.results import keep_result
 from training.settings import ROOT
@@ -23,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
-    from transformers import Wav2Vec2ForSequenceClassification
 
     from training.cache import Floats
     from training.corpora import Clip
@@ -87,22 +84,6 @@ def sounds_of(cache: Cache, clips: Sequence[Clip], condition: str) -> list[Float
     if condition == "whole":
         return [float_from_pcm16(cache.whole(clip)) for clip in clips]
     return [float_from_pcm16(cache.trimmed(clip)) for clip in clips]
-
-
-def calibrated_model(settings: Settings) -> tuple[Wav2Vec2ForSequenceClassification, float]:
-    """Load the best model so far and calibrate it on the held-out speakers.
-
-    Returns:
-        The model with its temperature folded in, and that temperature.
-    """
-    model = load_model(settings.run_folder / "best")
-    cache = Cache(settings.cache_folder)
-    held = [clip for clip in read_manifest(settings.corpora_folder, settings.held_out) if clip.part == "held"]
-    logits = predict_logits(model, sounds_of(cache, held, "trimmed"))
-    labels = np.array([clip.label for clip in held])
-    temperature = fit_temperature(logits, labels, np.array(sampling_weights(held)))
-    fold_temperature(model, temperature)
-    return model, temperature
 
 
 def _print(condition: str, by_corpus: Mapping[str, Figures]) -> None:

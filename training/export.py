@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
+from ser_agent.audio import float_from_pcm16
+from training.cache import Cache
+from training.calibrate import fit_temperature, fit_threshold
 from training.card import model_card
-from training.evaluate import calibrated_model
+from training.corpora import CORPUS_LABELS, LABELS, NON_SPEECH, read_clips, sampling_weights
+from training.network import load_model, predict_logits
 from training.settings import ROOT
 
 if TYPE_CHECKING:
@@ -21,16 +26,17 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = ROOT / "ser_agent" / "model"
 MAX_BYTES = 20_000_000
-IDENTITY = {"name": "embedded", "revision": 1, "licence": "CC-BY-NC-SA-4.0", "languages": ["en", "pl"]}
+IDENTITY: Final = {"name": "embedded", "revision": 2, "licence": "CC-BY-NC-SA-4.0", "languages": ["en", "pl"]}
+
+_COVERAGE = 0.85
+"""Share of the held-out speakers' acted utterances that are not called uncertain."""
 
 
 def export(settings: Settings) -> None:
-    """Write the best model so far, with the figures that ``evaluate`` and ``baseline`` kept."""
+    """Write the model that ``finetune`` has made, calibrated. Its card follows by ``card``, after ``evaluate``."""
     torch.set_num_threads(settings.threads)
-    model, _ = calibrated_model(settings)
-    write_checkpoint(model, MODEL_FOLDER)
-    results = json.loads(settings.results_file.read_text(encoding="utf-8"))
-    (MODEL_FOLDER / "README.md").write_text(model_card(results), encoding="utf-8")
+    model = load_model(settings.run_folder / "last")
+    write_checkpoint(model, IDENTITY | calibration(settings, model), MODEL_FOLDER)
     shutil.copyfile(Path(__file__).parent / "NOTICE-model", MODEL_FOLDER / "NOTICE")
     sizes = {path.name: path.stat().st_size for path in sorted(MODEL_FOLDER.iterdir()) if path.is_file()}
     print(*(f"{size:>10,} {name}" for name, size in sizes.items()), sep="\n")
@@ -38,7 +44,46 @@ def export(settings: Settings) -> None:
         raise ValueError(f"{MODEL_FOLDER}: larger than {MAX_BYTES:,} bytes")
 
 
-def write_checkpoint(model: Wav2Vec2ForSequenceClassification, folder: Path) -> None:
+def write_card(settings: Settings) -> None:
+    """Write the model card, with the figures that were kept."""
+    results = json.loads(settings.results_file.read_text(encoding="utf-8"))
+    (MODEL_FOLDER / "README.md").write_text(model_card(results), encoding="utf-8")
+
+
+def calibration(settings: Settings, model: Wav2Vec2ForSequenceClassification) -> dict[str, Any]:
+    """Say how to read the model's logits, from what it makes of the held-out speakers.
+
+    Returns:
+        What goes into the checkpoint's configuration, for the agent to apply.
+    """
+    cache = Cache(settings.cache_folder)
+    held = [clip for clip in read_clips(settings) if clip.part == "held" and clip.corpus in CORPUS_LABELS]
+    held = cache.usable(held)
+    logits = predict_logits(model, [float_from_pcm16(cache.trimmed(clip)) for clip in held])[:, : len(LABELS)]
+    weights = np.array(sampling_weights(held))
+    temperature = fit_temperature(logits, np.array([clip.label for clip in held]), weights)
+    trained = trained_prior(settings)
+    corrected = settings.home_prior and min(trained.values()) > 0  # of what was never trained, nothing is known
+    return {
+        "calibration": {"temperature": round(temperature, 4)},
+        **({"prior": {"trained": trained, "home": settings.home_prior}} if corrected else {}),
+        "uncertain_below": round(fit_threshold(logits / temperature, weights, _COVERAGE), 3),
+        "non_speech": [NON_SPEECH],
+    }
+
+
+def trained_prior(settings: Settings) -> dict[str, float]:
+    """Give how often each emotion is drawn in training; they sum to 1."""
+    clips = [clip for clip in read_clips(settings) if clip.part == "train"]
+    shares = dict.fromkeys(LABELS, 0.0)
+    for clip, weight in zip(clips, sampling_weights(clips, settings.shares), strict=True):
+        if clip.emotion != NON_SPEECH:
+            shares[clip.emotion] += weight
+    spoken = sum(shares.values()) or 1.0
+    return {label: round(share / spoken, 4) for label, share in shares.items()}
+
+
+def write_checkpoint(model: Wav2Vec2ForSequenceClassification, about: dict[str, Any], folder: Path) -> None:
     """Store a model so that plain ``from_pretrained`` gives it in single precision again.
 
     The weights are stored in half precision; the configuration asks for single, since the processor is slow, or
@@ -46,9 +91,10 @@ def write_checkpoint(model: Wav2Vec2ForSequenceClassification, folder: Path) -> 
 
     Args:
         model: is in half precision afterwards.
+        about: who it is, and how to read its logits: the configuration's ``ser_agent``.
         folder: is made where it is missing.
     """
-    model.config.ser_agent = IDENTITY
+    model.config.ser_agent = about
     model.half().save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)
     path = folder / "config.json"

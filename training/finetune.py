@@ -1,185 +1,124 @@
-"""Training: the head first, then the transformer's layers. Stops, and resumes, at any time."""
+"""Training: the head first, then the encoder's upper layers. Stops, and resumes, at any time."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import Wav2Vec2Model
 
-from ser_agent.audio import float_from_pcm16
+from training.batches import Batches, soft_cross_entropy
 from training.cache import Cache
-from training.corpora import allowed_labels, read_manifest, sampling_weights
-from training.figures import mean_uar
-from training.head import MovingStandardisation, fit_head, pooled_states
-from training.network import (
-    freeze_what_is_given,
-    load_model,
-    masked_cross_entropy,
-    new_model,
-    predict_logits,
-)
-from training.sound import Augmenter, collate
+from training.corpora import CrowdVotes, read_clips
+from training.head import fit_head, pooled_states
+from training.network import new_model
+from training.progress import Progress
+from training.sound import Augmenter
+from training.states import LowerPart, States, write_states
+from training.upper import UpperPart, put_together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from transformers import Wav2Vec2ForSequenceClassification
-
-    from training.cache import Floats
     from training.corpora import Clip
     from training.settings import Settings
 
-_BATCHES_SORTED_TOGETHER = 8
-_PRINT_STEPS = 25
+_PRINT_STEPS = 50
 
 
 def finetune(settings: Settings) -> None:
     """Train, or go on training, until the steps or the minutes are used up.
 
-    In the run's folder there are then ``head/`` (the model after its first step), ``best/`` (the one that did best
-    on the held-out speakers so far) and ``state.pt`` (to resume from).
+    In the run's folder there are then ``states/`` (what is computed once), ``last/`` (the checkpoint, with the
+    average of the last steps' weights) and ``upper.pt`` (to resume from).
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     cache = Cache(settings.cache_folder)
-    clips = read_manifest(settings.corpora_folder, settings.held_out)
-    run = _Run(settings, cache, clips)
-    if not (settings.run_folder / "head").exists():
-        run.first_step()
-    run.second_step()
+    clips = cache.usable([clip for clip in read_clips(settings) if clip.part == "train"])
+    start = start_folder(settings)
+    encoder = Wav2Vec2Model.from_pretrained(start, dtype=torch.float32)
+    looks = _looks(settings, cache, clips, encoder)
+    upper = UpperPart(encoder, settings.finetune.frozen_layers)
+    votes = CrowdVotes(settings.corpora_folder) if settings.finetune.votes else None
+    batches = Batches(clips, looks, settings, votes, np.random.default_rng(settings.seed))
+    if not (settings.run_folder / "upper.pt").exists():
+        loss = fit_head(upper, pooled_states(upper, clips, looks[0]), clips, batches.weights, settings)
+        print(f"head: cross entropy {loss:.3f}", flush=True)
+    averaged = _train(settings, upper, batches)
+    model = new_model(start)
+    put_together(model, averaged)
+    model.save_pretrained(settings.run_folder / "last")
 
 
-class _Run:
-    def __init__(self, settings: Settings, cache: Cache, clips: Sequence[Clip]) -> None:
-        self.settings = settings
-        self.train = [clip for clip in clips if clip.part == "train"]
-        self.held = [clip for clip in clips if clip.part == "held"]
-        self.held_sounds = [float_from_pcm16(cache.trimmed(clip)) for clip in self.held]
-        self.rng = np.random.default_rng(settings.seed)
-        self.augment = Augmenter(cache, settings.augment, self.rng)
-        self.step = 0
-        self.elapsed_s = 0.0
-        self.best = 0.0
-        settings.run_folder.mkdir(parents=True, exist_ok=True)
+def start_folder(settings: Settings) -> Path:
+    """Where to start from: the front end that ``distil`` has made, where there is one."""
+    distilled = settings.run_folder / "front"
+    return distilled if distilled.exists() else settings.start_folder
 
-    def first_step(self) -> None:
-        """Train the head on one augmented look at each clip, and keep the model."""
-        model = new_model(self.settings.start_folder)
-        self._say(f"pooling the states of {len(self.train)} clips")
-        pooled = pooled_states(model, [self.augment(clip) for clip in self.train])
-        loss = fit_head(model, pooled, self.train, self.settings)
-        self._say(f"head: loss {loss:.3f}, layers {model.layer_weights.softmax(0).tolist()}")
-        self._check(model)
-        model.save_pretrained(self.settings.run_folder / "head")
 
-    def second_step(self) -> None:
-        """Train the layers, with a check and a checkpoint every few minutes."""
-        goal = self.settings.finetune
-        model = load_model(self.settings.run_folder / "head")
-        freeze_what_is_given(model)
-        optimizer = self._optimizer(model)
-        self._resume(model, optimizer)
-        self._standardisation = MovingStandardisation(model)
-        checked_s, losses, batches = self.elapsed_s, [], self._batches()
-        while (progress := self._progress()) < 1.0:
-            started_s = time.monotonic()
-            pace = min(1.0, (self.step + 1) / goal.warmup_steps) * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
-            losses.append(self._update(model, optimizer, next(batches), pace))
-            self.step += 1
-            self.elapsed_s += time.monotonic() - started_s
-            if self.step % _PRINT_STEPS == 0:
-                self._say(
-                    f"loss {np.mean(losses[-100:]):.3f}, {progress:.0%}, {self.elapsed_s / self.step:.2f} s a step"
-                )
-            if self.elapsed_s - checked_s > goal.check_minutes * 60 or self._progress() >= 1.0:
-                self._check(model)
-                self._save(model, optimizer)
-                checked_s = self.elapsed_s
+def _looks(settings: Settings, cache: Cache, clips: Sequence[Clip], encoder: Wav2Vec2Model) -> list[States]:
+    """Compute the frozen layers' states of several augmented looks at each clip, where they are not there yet."""
+    lower = LowerPart(encoder, settings.finetune.frozen_layers)
+    looks = []
+    for number in range(settings.finetune.looks):
+        path = settings.run_folder / "states" / f"look{number}.f16"
+        if not path.with_suffix(".json").exists():
+            augment = Augmenter(cache, settings.augment, np.random.default_rng([settings.seed, number]))
+            write_states(path, lower, ((clip.path, augment(clip)) for clip in clips), len(clips))
+        looks.append(States(path))
+    return looks
 
-    def _progress(self) -> float:
-        goal = self.settings.finetune
-        return max(self.step / goal.steps, self.elapsed_s / (goal.minutes * 60))
 
-    def _optimizer(self, model: Wav2Vec2ForSequenceClassification) -> torch.optim.Optimizer:
-        goal = self.settings.finetune
-        head = [model.layer_weights, *model.classifier.parameters()]
-        encoder = [value for value in model.wav2vec2.parameters() if value.requires_grad]
-        groups = [
-            {"params": encoder, "lr": goal.learning_rate, "full_lr": goal.learning_rate},
-            {"params": head, "lr": goal.head_learning_rate, "full_lr": goal.head_learning_rate},
-        ]
-        return torch.optim.AdamW(groups, weight_decay=goal.weight_decay)
+def _train(settings: Settings, upper: UpperPart, batches: Batches) -> UpperPart:
+    """Train the upper layers, and give their weights' running average."""
+    goal = settings.finetune
+    averaged = AveragedModel(upper, multi_avg_fn=_average(goal.average), use_buffers=True)
+    optimizer = _optimizer(settings, upper)
+    progress = Progress(
+        settings.run_folder, "upper", steps=goal.steps, minutes=goal.minutes, warmup_steps=goal.warmup_steps
+    )
+    parts = {"upper": upper, "averaged": averaged, "optimizer": optimizer}
+    progress.resume(parts)
+    upper.train()
+    losses = []
+    while progress.share < 1.0:
+        with progress.one_step():
+            for group in optimizer.param_groups:
+                group["lr"] = group["full"] * progress.pace
+            batch = batches.draw()
+            loss = soft_cross_entropy(upper(batch.states, batch.kept), batch.targets, batch.allowed)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(upper.parameters(), 1.0)
+            optimizer.step()
+            averaged.update_parameters(upper)
+        losses.append(loss.item())
+        if progress.step % _PRINT_STEPS == 0:
+            progress.say(f"cross entropy {np.mean(losses[-200:]):.3f}")
+        if progress.due:
+            progress.save(parts)
+    return cast("UpperPart", averaged.module)
 
-    def _batches(self) -> Iterator[list[tuple[Clip, Floats]]]:
-        """Draw balanced clips, several batches at once, and put those of like length together: less padding."""
-        size = self.settings.finetune.batch_size
-        weights = sampling_weights(self.train)
-        while True:
-            chosen = self.rng.choice(len(self.train), size=size * _BATCHES_SORTED_TOGETHER, p=weights)
-            pairs = [(self.train[index], self.augment(self.train[index])) for index in chosen]
-            pairs.sort(key=lambda pair: len(pair[1]))
-            for first in self.rng.permutation(range(0, len(pairs), size)):
-                yield pairs[first : first + size]
 
-    def _update(
-        self,
-        model: Wav2Vec2ForSequenceClassification,
-        optimizer: torch.optim.Optimizer,
-        batch: Sequence[tuple[Clip, Floats]],
-        pace: float,
-    ) -> float:
-        model.train()
-        values, mask = collate([sound for _, sound in batch])
-        logits = model(values, attention_mask=mask).logits
-        labels = torch.tensor([clip.label for clip, _ in batch])
-        allowed = torch.tensor([allowed_labels(clip.corpus) for clip, _ in batch])
-        loss = masked_cross_entropy(logits, labels, allowed, self.settings.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = group["full_lr"] * pace
-        optimizer.step()
-        self._standardisation.follow(mask)
-        return loss.item()
+def _average(decay: float) -> Any:  # noqa: ANN401 - torch gives it no type
+    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
-    def _check(self, model: Wav2Vec2ForSequenceClassification) -> None:
-        """Judge the model on the held-out speakers and keep it if it is the best so far."""
-        scores = mean_uar(predict_logits(model, self.held_sounds), self.held)
-        self._say("held-out UAR " + ", ".join(f"{corpus} {score:.3f}" for corpus, score in scores.items()))
-        if scores["mean"] > self.best:
-            self.best = scores["mean"]
-            model.save_pretrained(self.settings.run_folder / "best")
 
-    def _save(self, model: Wav2Vec2ForSequenceClassification, optimizer: torch.optim.Optimizer) -> None:
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "step": self.step,
-            "elapsed_s": self.elapsed_s,
-            "best": self.best,
-        }
-        unfinished = self.settings.run_folder / "state.pt.tmp"
-        torch.save(state, unfinished)
-        unfinished.replace(self.settings.run_folder / "state.pt")
-
-    def _resume(self, model: Wav2Vec2ForSequenceClassification, optimizer: torch.optim.Optimizer) -> None:
-        path = self.settings.run_folder / "state.pt"
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        self.rng.bit_generator.state = state["rng"]
-        self.step, self.elapsed_s, self.best = state["step"], state["elapsed_s"], state["best"]
-        self._say("resumed")
-
-    def _say(self, what: str) -> None:
-        line = f"{time.strftime('%H:%M:%S')} step {self.step}: {what}"
-        print(line, flush=True)
-        with (self.settings.run_folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+def _optimizer(settings: Settings, upper: UpperPart) -> torch.optim.Optimizer:
+    """Lower layers move less: each by ``layer_decay`` less than the one above."""
+    goal = settings.finetune
+    rates = [goal.learning_rate * goal.layer_decay**depth for depth in reversed(range(len(upper.layers)))]
+    groups = [
+        *(
+            {"params": [*layer.parameters()], "full": rate}
+            for layer, rate in zip(upper.layers, rates, strict=True)
+        ),
+        {"params": [*upper.norm.parameters()], "full": goal.learning_rate},
+        {"params": [*upper.classifier.parameters()], "full": goal.head_learning_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=goal.learning_rate, weight_decay=goal.weight_decay)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import AutoConfig, Wav2Vec2ForSequenceClassification
 
-from training.corpora import LABELS
+from training.corpora import MODEL_LABELS
 from training.sound import collate
 
 if TYPE_CHECKING:
@@ -20,30 +19,22 @@ if TYPE_CHECKING:
 
     from training.cache import Floats
 
-_START_MIX = (0.0, 0.0, 1.0, 3.0, 2.0)
-
 
 def new_model(start: Path) -> Wav2Vec2ForSequenceClassification:
     """Make a classifier with a new head on a pretrained encoder.
 
-    The head's projection is as wide as the encoder's states, so that it can standardise them. The sum of layers
-    starts out from the upper ones.
+    The head's projection is as wide as the encoder's states, so that it can standardise them.
 
     Args:
         start: folder of a ``Wav2Vec2Model`` checkpoint.
     """
     config = AutoConfig.from_pretrained(start)
-    config.id2label = dict(enumerate(LABELS))
-    config.label2id = {label: index for index, label in enumerate(LABELS)}
-    config.use_weighted_layer_sum = True
+    config.id2label = dict(enumerate(MODEL_LABELS))
+    config.label2id = {label: index for index, label in enumerate(MODEL_LABELS)}
+    config.use_weighted_layer_sum = False
     config.classifier_proj_size = config.hidden_size
     config.mask_time_min_masks = 1
-    model = Wav2Vec2ForSequenceClassification.from_pretrained(start, config=config, dtype=torch.float32)
-    with torch.no_grad():
-        model.layer_weights.copy_(torch.tensor(_START_MIX))
-        nn.init.zeros_(model.classifier.weight)
-        nn.init.zeros_(model.classifier.bias)
-    return model
+    return Wav2Vec2ForSequenceClassification.from_pretrained(start, config=config, dtype=torch.float32)
 
 
 def load_model(folder: Path) -> Wav2Vec2ForSequenceClassification:
@@ -60,23 +51,6 @@ def load_model(folder: Path) -> Wav2Vec2ForSequenceClassification:
         raise ValueError(f"{folder}: the checkpoint does not fit: {wrong}")
     model.eval()
     return model
-
-
-def freeze_what_is_given(model: Wav2Vec2ForSequenceClassification) -> None:
-    """Train the transformer's layers, the layers' weights and the classifier; leave all else as it is.
-
-    The front end and the positions were fitted with care and break easily.
-    """
-    modules: tuple[nn.Module, ...] = (
-        model.wav2vec2.feature_extractor,
-        model.wav2vec2.feature_projection,
-        model.wav2vec2.encoder.pos_conv_embed,
-        model.projector,
-    )
-    for module in modules:
-        module.requires_grad_(requires_grad=False)
-    model.wav2vec2.masked_spec_embed.requires_grad = False
-    model.wav2vec2.feature_extractor._requires_grad = False  # noqa: SLF001 - as its own freezing method does
 
 
 def masked_cross_entropy(
@@ -114,7 +88,7 @@ def predict_logits(
     """
     model.eval()
     order = sorted(range(len(sounds)), key=lambda index: len(sounds[index]))
-    logits = np.zeros((len(sounds), len(LABELS)))
+    logits = np.zeros((len(sounds), int(model.classifier.out_features)))
     with torch.inference_mode():
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]

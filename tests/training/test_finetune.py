@@ -1,0 +1,89 @@
+"""The whole training, of a tiny model on a tiny corpus of real speech: it makes a checkpoint, and resumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.tiny_corpora import tiny_corpora
+from support.tiny_model import HIDDEN, tiny_model
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from safetensors.torch import save_file  # noqa: E402 - after the skips
+
+from training import settings as settings_module  # noqa: E402
+from training.cache_writer import build_cache  # noqa: E402
+from training.distil import distil  # noqa: E402
+from training.export import calibration, trained_prior  # noqa: E402
+from training.finetune import finetune, start_folder  # noqa: E402
+from training.network import load_model  # noqa: E402
+from training.settings import DistilSettings, FinetuneSettings, HeadSettings, Settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Clips, a start and a teacher, all tiny; runs are kept in the test's folder."""
+    monkeypatch.setattr(settings_module, "ROOT", tmp_path)
+    tiny_model().wav2vec2.save_pretrained(tmp_path / "start")
+    (tmp_path / "teacher").mkdir()
+    weights = {"conv1.weight": (HIDDEN, 80, 3), "conv2.weight": (HIDDEN, HIDDEN, 3)}
+    biases = {"conv1.bias": (HIDDEN,), "conv2.bias": (HIDDEN,)}
+    save_file(
+        {name: torch.randn(shape) * 0.1 for name, shape in (weights | biases).items()},
+        tmp_path / "teacher" / "model.safetensors",
+    )
+    made = tiny_corpora(tmp_path).model_copy(
+        update={
+            "start_from": tmp_path / "start",
+            "teacher": tmp_path / "teacher",
+            "use": ("crema-d", "noise"),
+            "threads": 1,
+            "distil": DistilSettings(steps=60, batch_size=4, crop_s=0.5, warmup_steps=5, learning_rate=3e-3),
+            "head": HeadSettings(steps=10, batch_size=8),
+            "finetune": FinetuneSettings(steps=4, batch_size=4, looks=2, frozen_layers=1),
+        }
+    )
+    build_cache(made)
+    return made
+
+
+def test_training_makes_a_checkpoint_that_loads_and_that_can_be_calibrated(settings: Settings) -> None:
+    finetune(settings)
+    model: Any = load_model(settings.run_folder / "last")
+    assert model.config.id2label[7] == "noise"
+    held = settings.model_copy(update={"held_out": {"crema-d": ("1002",)}})
+    about = calibration(held, model)
+    assert about["non_speech"] == ["noise"]
+    assert 0.2 <= about["calibration"]["temperature"] <= 5.0
+    assert 0.0 < about["uncertain_below"] < 1.0
+
+
+def test_training_that_was_stopped_goes_on_where_it_was(settings: Settings) -> None:
+    finetune(settings)
+    longer = settings.model_copy(update={"finetune": settings.finetune.model_copy(update={"steps": 6})})
+    finetune(longer)
+    assert "upper 4 (67%): resumed" in (settings.run_folder / "log.txt").read_text(encoding="utf-8")
+    state: Any = torch.load(settings.run_folder / "upper.pt", weights_only=True)
+    assert state["step"] == 6
+
+
+def test_the_front_end_comes_nearer_to_the_stem_and_training_starts_from_it(settings: Settings) -> None:
+    short = settings.model_copy(update={"distil": settings.distil.model_copy(update={"steps": 1})})
+    distil(short)
+    start = torch.load(settings.run_folder / "distil.pt", weights_only=True)["parts"]["model"]
+    distil(settings)
+    assert start_folder(settings) == settings.run_folder / "front"
+    end = torch.load(settings.run_folder / "distil.pt", weights_only=True)["parts"]["model"]
+    changed = {name for name in start if not torch.equal(start[name], end[name])}
+    assert changed
+    assert all(name.startswith(("feature_extractor", "feature_projection")) for name in changed)
+
+
+def test_the_prior_of_training_leaves_noise_out(settings: Settings) -> None:
+    prior = trained_prior(settings)
+    assert prior == {"angry": 0, "disgust": 0, "fear": 0, "happy": 0, "neutral": 0, "sad": 1, "surprise": 0}

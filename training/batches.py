@@ -1,0 +1,146 @@
+"""Batches of states and targets: balanced, masked, mixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from training.corpora import MODEL_LABELS, sampling_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.cache import Floats
+    from training.corpora import Clip, CrowdVotes
+    from training.settings import Settings
+    from training.states import States
+
+FRAMES_A_SECOND = 50
+_LEAST_MASKED = 4
+_MOST_MASKED = 1 / 6
+_MIXUP_ALPHA = 0.4
+
+
+class Batch(NamedTuple):
+    """Some clips.
+
+    ``states`` are float32, shape ``(batch, frames, hidden)``; ``kept`` tells frames from padding; ``targets`` are
+    probabilities, shape ``(batch, labels)``, over the labels that are ``allowed``.
+    """
+
+    states: torch.Tensor
+    kept: torch.Tensor
+    targets: torch.Tensor
+    allowed: torch.Tensor
+
+
+class Batches:
+    """Draws training batches from all looks.
+
+    Args:
+        clips: to draw from: corpora by their shares, and in each its labels equally often.
+        looks: states of each look at the clips.
+        settings: of the experiment.
+        votes: the crowd's, which become a part of the target; None: they don't.
+        rng: where chance comes from.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        looks: Sequence[States],
+        settings: Settings,
+        votes: CrowdVotes | None,
+        rng: np.random.Generator,
+    ) -> None:
+        self._clips = clips
+        self._looks = looks
+        self._settings = settings
+        self._rng = rng
+        self.weights = np.array(sampling_weights(clips, settings.shares))
+        self._allowed = torch.tensor([clip.allowed(MODEL_LABELS) for clip in clips])
+        self._targets = torch.stack([self._target(clip, votes) for clip in clips])
+        self._masking: Floats = np.mean([looks[0][clip.path].mean(axis=0) for clip in clips[::20]], axis=0)
+
+    def draw(self) -> Batch:
+        """Draw a batch."""
+        goal = self._settings.finetune
+        chosen = self._rng.choice(len(self._clips), size=goal.batch_size, p=self.weights).tolist()
+        batch = self._batch([self._states(index) for index in chosen], chosen)
+        return self._mixed(batch) if self._rng.random() < goal.p_mixup else batch
+
+    def _target(self, clip: Clip, votes: CrowdVotes | None) -> torch.Tensor:
+        """The label asked for, a share of the crowd's votes, and a little of each label that is allowed."""
+        target = np.zeros(len(MODEL_LABELS))
+        target[clip.label] = 1.0
+        crowd = votes.of(clip) if votes else None
+        if crowd is not None:
+            share = self._settings.finetune.votes
+            target *= 1.0 - share
+            target[: len(crowd)] += share * crowd
+        allowed = np.array(clip.allowed(MODEL_LABELS), dtype=float)
+        smoothing = self._settings.label_smoothing
+        return torch.from_numpy((1.0 - smoothing) * target + smoothing * allowed / allowed.sum()).float()
+
+    def _states(self, index: int) -> Floats:
+        """One look at a clip, cropped, and with a stretch of it masked."""
+        goal, rng = self._settings.finetune, self._rng
+        states = self._looks[int(rng.integers(len(self._looks)))][self._clips[index].path]
+        spare = len(states) - round(goal.max_s * FRAMES_A_SECOND)
+        if spare > 0:
+            start = int(rng.integers(spare + 1))
+            states = states[start : len(states) - spare + start]
+        if rng.random() < goal.p_mask:
+            most = max(_LEAST_MASKED, round(_MOST_MASKED * len(states)))
+            length = min(int(rng.integers(_LEAST_MASKED, most + 1)), len(states) - 1)
+            start = int(rng.integers(len(states) - length))
+            states[start : start + length] = self._masking
+        return states
+
+    def _batch(self, some: Sequence[Floats], chosen: Sequence[int]) -> Batch:
+        states, kept = padded(some)
+        return Batch(states, kept, self._targets[chosen], self._allowed[chosen])
+
+    def _mixed(self, batch: Batch) -> Batch:
+        """Mix each clip with another, states and targets alike (manifold mixup, Verma et al., 2019)."""
+        share = float(self._rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
+        other = torch.from_numpy(self._rng.permutation(len(batch.states)))
+        # Where the other one has ended, there is nothing to mix in.
+        theirs = torch.where(batch.kept[other][..., None], batch.states[other], batch.states)
+        return Batch(
+            share * batch.states + (1.0 - share) * theirs,
+            batch.kept,
+            share * batch.targets + (1.0 - share) * batch.targets[other],
+            batch.allowed | batch.allowed[other],
+        )
+
+
+def padded(some: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put states of several clips side by side.
+
+    Args:
+        some: float32, shape ``(frames_i, hidden)`` each.
+
+    Returns:
+        States, shape ``(batch, max frames_i, hidden)``, and which of the frames are not padding.
+    """
+    lengths = torch.tensor([len(states) for states in some])
+    together = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(states) for states in some], batch_first=True)
+    return together, torch.arange(together.shape[1])[None] < lengths[:, None]
+
+
+def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """Cross entropy among the labels that are allowed.
+
+    Args:
+        logits: float, shape ``(batch, labels)``.
+        targets: probabilities over the allowed labels, of the same shape.
+        allowed: bool, likewise.
+
+    Returns:
+        The mean, a scalar; no gradient reaches logits that are not allowed.
+    """
+    scores = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1).masked_fill(~allowed, 0.0)
+    return -(targets * scores).sum(-1).mean()
