@@ -1,6 +1,6 @@
 """How long a training clip takes to be augmented, on one core, with an experiment's settings.
 
-    python -m benchmarks.augmentation [--config training/first.yaml] [--clips 500]
+    python -m benchmarks.augmentation [--config training/second.yaml] [--clips 500]
 
 The mean over clips as training draws them, then what each effect would cost a clip if it always happened.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("training/first.yaml"), help="the experiment")
+    parser.add_argument("--config", type=Path, default=Path("training/second.yaml"), help="the experiment")
     parser.add_argument("--clips", type=int, default=500, help="how many are augmented for each figure")
     args = parser.parse_args()
     settings = load_settings(args.config)
