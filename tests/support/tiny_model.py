@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2ForSequenceClassification
@@ -16,7 +16,7 @@ def tiny_model(labels: int = 7) -> Wav2Vec2ForSequenceClassification:
     from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification  # noqa: PLC0415
 
     torch.manual_seed(0)
-    config = Wav2Vec2Config(
+    config: Any = Wav2Vec2Config(
         hidden_size=HIDDEN,
         num_hidden_layers=3,
         num_attention_heads=2,
@@ -30,6 +30,7 @@ def tiny_model(labels: int = 7) -> Wav2Vec2ForSequenceClassification:
         num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=HIDDEN,
         classifier_proj_size=HIDDEN,
-        num_labels=labels,
     )
-    return Wav2Vec2ForSequenceClassification(config).eval()
+    config.num_labels = labels
+    model: Wav2Vec2ForSequenceClassification = Wav2Vec2ForSequenceClassification(config).eval()
+    return model
