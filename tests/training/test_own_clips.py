@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from conftest import DATA
+from support.small_corpora import DATA
 
 from ser_agent.labels import canonical_label
 from training.corpora import CorpusError, read_clips, read_own
