@@ -125,7 +125,7 @@ class Courier:
                 visitor = as_visitor(self._endpoint())
                 if not answers(visitor, ask_version(visitor, self._wanted), self._inbox.topics):
                     log.info("MQTT broker %s: the other agent has gone", self._broker)
-                    self._inbox.has_elder = False
+                    self._inbox.dismiss_elder()
                     self._backoff.reset()
                     return
             except SinkError as failure:  # the broker is away, or its password has changed: nobody knows

@@ -30,7 +30,7 @@ class Display:
     """
 
     def __init__(self, topics: Topics, discovery: Discovery | None, *, hold_s: float, mood_s: float) -> None:
-        """Begin offline, with neither emotion nor mood: what an earlier life left on the broker is out of date.
+        """Begin offline, deaf, and with neither emotion nor mood: what an earlier life left is out of date.
 
         Args:
             topics: renders states.
@@ -48,6 +48,8 @@ class Display:
         self.board.put(topics.availability(online=False))
         self.board.put(topics.emotion(None))
         self.board.put(topics.mood(None))
+        self.board.put(topics.speech(speaking=False))
+        self.board.put(topics.microphone(connected=False))
 
     def show(self, message: AnyMessage, now_s: float) -> None:
         """Show what a message changes. A kind that has no state is passed over."""

@@ -36,7 +36,7 @@ class Inbox:
         birth_topic: where Home Assistant says that it is up; None where it is of no interest.
         leftovers: what may have to be cleared.
         rivals: who else has our site.
-        has_elder: whether an elder agent was found at our topics, since this was last set to False.
+        has_elder: whether an elder agent was found at our topics.
     """
 
     topics: Topics
@@ -60,6 +60,11 @@ class Inbox:
         self.mailbox.begin_session()
         for publication in self.leftovers.beginning():
             self.mailbox.note(publication)
+
+    def dismiss_elder(self) -> None:
+        """The elder agent has gone."""
+        self.has_elder = False
+        self.rivals.dismiss()
 
     def note_sent(self, publication: Publication) -> None:
         """A publication has gone out; after ``info`` the others know of us."""

@@ -37,6 +37,8 @@ class Rivals:
         """
         self._site = site
         self._told_of: set[str] = set()
+        self._elder: str | None = None
+        self._gone: str | None = None
         self._ours: str | None = None
         self._told_before = False
 
@@ -48,6 +50,10 @@ class Rivals:
         """What the broker keeps on ``info`` from now on was written after we had been there, if we had."""
         self._told_before = self._ours is not None
 
+    def dismiss(self) -> None:
+        """The elder that was found last does not answer: what the broker keeps of it means nothing any more."""
+        self._gone = self._elder
+
     def judge(self, payload: bytes, *, retained: bool) -> Verdict:
         """What to do about a message on ``info``.
 
@@ -57,9 +63,13 @@ class Rivals:
                 gone, unless we have written over it in an earlier one.
         """
         theirs = _instance(payload)
-        if self._ours is None or theirs in {None, self._ours} or (retained and not self._told_before):
+        if theirs is None or self._ours is None or theirs == self._ours:
+            return Verdict.NOTHING
+        if retained and (not self._told_before or theirs == self._gone):
             return Verdict.NOTHING
         elder = theirs < self._ours
+        if elder:
+            self._elder = theirs
         self._tell(theirs, elder=elder)
         return Verdict.STAND_BACK if elder else Verdict.INSIST
 

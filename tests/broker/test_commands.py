@@ -85,7 +85,10 @@ def test_a_mute_survives_a_restart_of_the_agent(broker: Mosquitto, hub: Hub, tmp
             wait_until(lambda: hub.last("test/availability") == "online", "it is up")
             hub.turn("OFF")
             wait_until(lambda: hub.state("listening") == "OFF", "it is muted")
+            wait_until(lambda: hub.state("microphone") == "OFF", "it does not hear")
         wait_until(lambda: hub.last("test/availability") == "offline", "it has gone")
+        for tail in ("speech", "microphone"):  # as a power cut would leave them
+            hub.say(f"{PLACE}/{tail}", "ON", retain=True)
     assert source.opened == 0
 
 

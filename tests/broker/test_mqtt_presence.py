@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.events import an_event
-from support.mqtt import Listener, Mosquitto, make_sink, opened, retained, wait_until
+from support.mqtt import Listener, Mosquitto, break_connection, make_sink, opened, retained, wait_until
 
 from ser_agent.messages import Availability, MicrophoneState, SpeechState
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 AVAILABILITY = "ser-agent/test/availability"
-
-
-def break_connection(sink: MqttSink) -> None:
-    """Close the sink's TCP connection under it, as a router that restarts would."""
-    courier = sink._courier
-    assert courier is not None
-    assert courier.connection is not None
-    courier.connection.drop()
 
 
 def attempts(sink: MqttSink) -> int:
@@ -59,6 +51,11 @@ def test_when_the_connection_breaks_the_broker_says_offline_and_it_corrects_that
         before = len(listener.heard)
         break_connection(sink)
         wait_until(lambda: '"happy"' in str(listener.heard[before:]), "the emotion is told again")
+        tails = {"microphone", "speech"}
+        wait_until(
+            lambda: tails <= {heard.topic.rpartition("/")[2] for heard in listener.heard[before:]},
+            "and the others",
+        )
         wait_until(lambda: listener.last("/availability") == "online", "it is back")
         again = listener.heard[before:]
     assert [heard.payload for heard in again if heard.topic == AVAILABILITY][:2] == ["offline", "online"]
@@ -67,6 +64,18 @@ def test_when_the_connection_breaks_the_broker_says_offline_and_it_corrects_that
         ("speech", "ON"),
     }
     assert not [heard for heard in again if heard.topic.endswith("/event")], "an event is never told twice"
+
+
+def test_what_an_earlier_life_left_is_put_right_at_once(
+    broker: Mosquitto, listener: Listener, tmp_path: Path
+) -> None:
+    for tail in ("speech", "microphone"):
+        listener.say(f"ser-agent/test/{tail}", "ON", retain=True)
+    listener.say("ser-agent/test/emotion", '{"emotion": "sad"}', retain=True)
+    with opened(make_sink(broker.port, tmp_path)):
+        wait_until(lambda: retained(broker.port)["ser-agent/test/speech"].payload == "OFF", "nobody speaks")
+        wait_until(lambda: retained(broker.port)["ser-agent/test/microphone"].payload == "OFF", "it does not hear")
+        assert retained(broker.port)["ser-agent/test/emotion"].fields["emotion"] == "none"
 
 
 def test_a_belated_will_is_contradicted(broker: Mosquitto, listener: Listener, tmp_path: Path) -> None:

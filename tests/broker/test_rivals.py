@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.events import an_event, some_info
 from support.life import Life, Radio
-from support.mqtt import PATIENCE_S, Listener, Mosquitto, make_sink, opened, retained, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, break_connection, make_sink, opened, retained, wait_until
 from support.rig import PAUSE, SPEECH, Rig, speech
 
 from ser_agent.commands import SetListening
@@ -124,18 +124,12 @@ def test_a_broker_that_has_forgotten_the_last_hour_is_soon_told_the_truth(
         for message in (informed("05-today"), Availability(online=True)):
             sink.publish(message)
         sink.flush(PATIENCE_S)
-        break_off(sink)
+        break_connection(sink)
         listener.say("ser-agent/test/info", '{"instance": "04-yesterday"}', retain=True)
         wait_until(lambda: "was here first" in caplog.text or instance_at(broker.port) == "05-today", "it is seen")
         sink.publish(an_event(1))
         wait_until(listener.event_ids, "it goes on, since nobody answers")
         wait_until(lambda: instance_at(broker.port) == "05-today", "its word stands")
-
-
-def break_off(sink: MqttSink) -> None:
-    assert sink._courier is not None
-    assert sink._courier.connection is not None
-    sink._courier.connection.drop()
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,15 @@ def make_sink(
     return MqttSink(options, PluginContext(site, folder, state or StateFile(), desk))
 
 
+def break_connection(sink: MqttSink) -> None:
+    """End the sink's TCP connection under it, as a router that restarts would."""
+    assert sink._courier is not None
+    assert sink._courier.connection is not None
+    connection = sink._courier.connection._client.socket()
+    assert isinstance(connection, socket.socket)
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextlib.contextmanager
 def opened(sink: MqttSink) -> Iterator[MqttSink]:
     """A sink from opening to closing."""

@@ -39,6 +39,17 @@ def test_what_is_said_now_or_was_said_since_its_first_word_proves_that_somebody_
     assert rivals.judge(info("6"), retained=True) is Verdict.INSIST
 
 
+def test_what_is_kept_of_an_elder_that_did_not_answer_means_nothing_until_it_speaks() -> None:
+    rivals = known()
+    rivals.begin_session()
+    assert rivals.judge(info("4"), retained=True) is Verdict.STAND_BACK
+    rivals.dismiss()
+    rivals.begin_session()
+    assert rivals.judge(info("4"), retained=True) is Verdict.NOTHING
+    assert rivals.judge(info("3"), retained=True) is Verdict.STAND_BACK
+    assert rivals.judge(info("4"), retained=False) is Verdict.STAND_BACK
+
+
 @pytest.mark.parametrize(
     "payload", [info("5"), info(None), info(5), info(""), info("x" * 65), b"", b"{", b"[]", b"\xff"]
 )
