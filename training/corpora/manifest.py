@@ -6,8 +6,8 @@ import csv
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from training.corpora.clips import CORPUS_LABELS, NON_SPEECH, Clip, CorpusError, is_non_commercial
-from training.splits import is_dev_noise, is_dev_plain_speaker, is_dev_room
+from training.corpora.clips import CORPUS_LABELS, NON_SPEECH, Clip, CorpusError
+from training.splits import is_dev_noise, is_dev_plain_speaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,11 +44,6 @@ class Noise:
         """What it is for."""
         return "dev" if is_dev_noise(self.noise_class) else "train"
 
-    @property
-    def is_non_commercial(self) -> bool:
-        """Whether its licence excludes commercial use, as ESC-50's does."""
-        return is_non_commercial(self.licence)
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -56,18 +51,13 @@ class Room:
 
     Attributes:
         path: relative to the folder of the corpora.
-        room: where it was measured; responses of one room are all for one part.
+        room: where it was measured.
         licence: of the recording.
     """
 
     path: str
     room: str
     licence: str
-
-    @property
-    def part(self) -> Literal["train", "dev"]:
-        """What it is for."""
-        return "dev" if is_dev_room(self.room) else "train"
 
 
 def read_manifest(folder: Path, held_out: Mapping[str, Sequence[str]]) -> list[Clip]:
