@@ -32,6 +32,17 @@ if TYPE_CHECKING:
     from training.compare.settings import CompareSettings
     from training.corpora import Clip
 
+_SHAPE = (
+    "conv_dim",
+    "conv_kernel",
+    "conv_stride",
+    "hidden_size",
+    "num_hidden_layers",
+    "intermediate_size",
+    "num_conv_pos_embeddings",
+    "use_weighted_layer_sum",
+)
+
 
 class Scratch:
     """A Wav2Vec2 as large as the embedded model, without anything that it was pretrained with."""
@@ -41,8 +52,9 @@ class Scratch:
         self._material = material
 
     def made_with(self) -> Mapping[str, Any]:
-        """Tell the settings of this system."""
-        return self._settings.wav2vec2.model_dump(mode="json")
+        """Tell the settings of this system, and the embedded model's shape."""
+        config = random_config(MODEL_FOLDER).to_dict()
+        return {**self._settings.wav2vec2.model_dump(mode="json"), "shape": {key: config[key] for key in _SHAPE}}
 
     def train(self, folder: Path) -> Mapping[str, Any]:
         """Train all of it, from random weights."""

@@ -51,9 +51,9 @@ def read_material(settings: CompareSettings) -> Material:
     """Find the corpora's clips, cut to 0.3 s before and 0.2 s behind their speech.
 
     Raises:
-        FileNotFoundError: the corpora are not decoded yet.
-        ValueError: a speaker to hold out is not in the train split.
+        CorpusError: the corpora are not decoded yet, or a speaker to hold out is not in the train split.
     """
     experiment = settings.experiment
     cache = Cache(experiment.cache_folder)
-    return Material(read_manifest(experiment.corpora_folder, experiment.held_out), cache.trimmed)
+    clips = cache.usable(read_manifest(experiment.corpora_folder, experiment.held_out))
+    return Material(clips, cache.trimmed)

@@ -10,7 +10,7 @@ from training.compare.confusions import PAIRS
 from training.results import load_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from training.compare.settings import CompareSettings
 
@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, str]] = {
     "ours": "ours: the embedded model",
 }
 _CORPORA: Final = {"crema-d": "CREMA-D (6)", "ravdess": "RAVDESS (7)", "nemo": "nEMO (6)"}
+_NONE: Final = "–"
 _ENDINGS: Final = {
     "minutes": "its minutes were used up",
     "steps": "its steps were used up",
@@ -54,6 +55,8 @@ def page(results: Mapping[str, Any]) -> str:
         confusions="\n".join(_confusions(records)),
         trainings="\n".join(_trainings(records)),
         warning=_warning(records),
+        minutes=_minutes(results["settings"]),
+        repeats=results["settings"]["repeats"],
         seed=results["settings"]["seed"],
         smoothing=results["settings"]["label_smoothing"],
     )
@@ -73,17 +76,25 @@ def _figures(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield _rule(7 + len(_CORPORA))
     for name, record in records.items():
         pooled, speed = record["pooled"], record["speed"]
-        low, high = pooled["intervals"]["uar"]["speakers"]
         yield _row(
             NAMES[name],
             f"{pooled['accuracy']:.3f}",
-            f"**{pooled['uar']:.3f}** [{low:.3f}, {high:.3f}]",
+            f"**{pooled['uar']:.3f}**{_interval(pooled['intervals']['uar']['speakers'])}",
             f"{pooled['uar_all_labels']:.3f}",
-            *(f"{record['corpora'][corpus]['uar']:.3f}" for corpus in _CORPORA),
+            *(_uar(record["corpora"].get(corpus)) for corpus in _CORPORA),
             f"{record['parameters'] / 1e6:.2f} M",
             f"{speed['cpu_ms']:.0f} ms" if speed["cpu_ms"] >= 10 else f"{speed['cpu_ms']:.1f} ms",
             f"{speed['times_faster']:.0f}×",
         )
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    """A figure's interval, where there were speakers enough to tell one."""
+    return f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
+
+
+def _uar(figures: Mapping[str, Any] | None) -> str:
+    return f"{figures['uar']:.3f}" if figures else _NONE
 
 
 def _confusions(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -96,6 +107,8 @@ def _confusions(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _confusion(found: Mapping[str, Any]) -> str:
+    if not found["clips"]:
+        return _NONE
     share = f"{found['confused'] / found['clips']:.0%}".replace("%", " %")
     if found["commonest"] in {None, found["taken_for"]}:
         return f"**{share}**" if found["confused"] else share
@@ -117,6 +130,12 @@ def _trainings(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 f"- **{NAMES[name]}**: cost {training['cost']:g}, chosen by the held-out speakers: UAR"
                 f" {training['held_uar']:.3f}."
             )
+
+
+def _minutes(settings: Mapping[str, Any]) -> str:
+    """How long the nets were trained at most, such as ``4`` or ``3 to 5``."""
+    budgets = sorted({settings[name]["minutes"] for name in ("cnn", "lstm", "wav2vec2")})
+    return " to ".join(f"{minutes:g}" for minutes in (budgets[0], budgets[-1])[: len(budgets)])
 
 
 def _warning(records: Mapping[str, Mapping[str, Any]]) -> str:

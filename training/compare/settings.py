@@ -17,7 +17,7 @@ class _Section(BaseModel):
 class MelSettings(_Section):
     """The log-mel spectrogram that the CNN and the LSTM see."""
 
-    bands: int = Field(64, ge=16)
+    bands: int = Field(64, ge=16, multiple_of=16)
     hop_samples: int = Field(256, ge=64, le=1024)
 
 
