@@ -36,7 +36,9 @@ def with_figures(text: str) -> str:
     """Replace what stands between the markers ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
     model = embedded_results()
     tables = {
-        "model": model_table(model["model"]["figures"], model.get("baseline", {}).get("figures")),
+        "model": model_table(
+            model["model"]["figures"], _results("training/results/compare.json")["svm"]["corpora"]
+        ),
         "detectors": detectors_table(_results("benchmarks/results/vad.json")),
         "performance": performance_table(_results("benchmarks/results/performance.json")),
     }
@@ -49,11 +51,14 @@ def with_figures(text: str) -> str:
 
 
 def embedded_results(folder: Path = RESULTS, weights: Path = WEIGHTS) -> Any:  # noqa: ANN401 - JSON
-    """The results of the embedded model's very weights; the first ones did not say whose they are.
+    """The results of the embedded model's very weights.
 
     Args:
         folder: of the files of results.
         weights: of the embedded model.
+
+    Raises:
+        ValueError: there are none.
     """
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     for path in sorted(folder.glob("*.json")):
@@ -61,24 +66,23 @@ def embedded_results(folder: Path = RESULTS, weights: Path = WEIGHTS) -> Any:  #
         model = found.get("model", {})
         if model.get("digest") == digest and model["limit"] is None:  # else it was but a trial
             return found
-    return json.loads((folder / "first.json").read_text(encoding="utf-8"))
+    raise ValueError(f"{folder}: no results of {weights}: run `python -m training evaluate`")
 
 
-def model_table(ours: dict[str, Any], theirs: dict[str, Any] | None) -> str:
-    """How well the embedded model hears, beside the baseline where there is one."""
+def model_table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """How well the embedded model hears, beside a support vector machine."""
     header = ["corpus", "UAR", "MFCC + SVM, same clips", "chance", "right one among the top three"]
     rows = [
         [
             f"{name}, {len(CORPUS_LABELS[corpus])} classes",
             f"**{ours['trimmed'][corpus]['uar']:.3f}**",
-            f"{theirs['trimmed'][corpus]['uar']:.3f}" if theirs else "",
+            f"{theirs[corpus]['uar']:.3f}",
             f"{1 / len(CORPUS_LABELS[corpus]):.3f}",
             f"{ours['trimmed'][corpus]['top3']:.3f}",
         ]
         for corpus, name in _CORPORA.items()
     ]
-    shown = [column for column in range(len(header)) if theirs or column != 2]
-    return _table([header[column] for column in shown], [[row[column] for column in shown] for row in rows])
+    return _table(header, rows)
 
 
 def detectors_table(figures: dict[str, dict[str, float]]) -> str:

@@ -94,7 +94,12 @@ COMMANDS = {
         settings="training.compare.settings",
         config=Path(__file__).parent / "compare.yaml",
     ),
-    "export": Command("training.export", "export", "calibrate the model and write it to ser_agent/model"),
+    "export": Command(
+        "training.export",
+        "export",
+        "calibrate the model, and write it",
+        {"--folder": {"type": Path, "help": "for a model of your own (default: ser_agent/model)"}, **OWN_CLIPS},
+    ),
     "card": Command("training.export", "write_card", "write the model card from what evaluate has kept"),
 }
 

@@ -30,8 +30,8 @@ def model_card(results: Mapping[str, Any]) -> str:
     """Fill the card in.
 
     Args:
-        results: what ``evaluate`` (key ``model``) kept and, where they were run, ``baseline`` and the trainings
-            under other protocols.
+        results: what ``evaluate`` (key ``model``) kept and, where they were run, the trainings under other
+            protocols.
 
     Returns:
         Markdown with the metadata that Hugging Face reads at its head.
@@ -52,7 +52,6 @@ def model_card(results: Mapping[str, Any]) -> str:
         reading=_reading(reading),
         corpora=tables.corpora_table(figures),
         all_labels=tables.all_labels_table(figures),
-        baseline=_baseline(results),
         languages=tables.languages_table(model["languages"]),
         sexes=tables.sexes_table(model["sexes"]),
         speakers=tables.speakers_table(model["speakers"]),
@@ -113,16 +112,6 @@ def _reading(reading: Mapping[str, Any]) -> str:
     if reading["uncertain_below"] is not None:
         steps.append(f"below a confidence of {reading['uncertain_below']:g} the answer is `uncertain`")
     return "; ".join(steps or ["they are taken as they are"]) + "."
-
-
-def _baseline(results: Mapping[str, Any]) -> str:
-    if "baseline" not in results:
-        return ""
-    table = tables.baseline_table(results["model"]["figures"], results["baseline"]["figures"])
-    return (
-        "A support vector machine on means and deviations of 20 MFCCs and their differences, trained on the very"
-        f" same clips:\n\n{table}"
-    )
 
 
 def _confusion(figures: Mapping[str, Any], corpus: str) -> str:

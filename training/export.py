@@ -15,7 +15,7 @@ from ser_agent.audio import float_from_pcm16
 from training.cache import Cache
 from training.calibrate import fit_temperature, fit_threshold
 from training.card import model_card
-from training.corpora import CORPUS_LABELS, LABELS, NON_SPEECH, read_clips, sampling_weights
+from training.corpora import LABELS, NON_SPEECH, read_clips, sampling_weights
 from training.network import load_model, predict_logits
 from training.settings import ROOT
 
@@ -32,10 +32,18 @@ _COVERAGE = 0.85
 """Share of the held-out speakers' acted utterances that are not called uncertain."""
 
 
-def export(settings: Settings) -> None:
-    """Write the model that ``finetune`` has made, calibrated. Its card follows by ``card``, after ``evaluate``."""
+def export(settings: Settings, folder: Path | None = None) -> None:
+    """Write the model that ``finetune`` has made, calibrated. Its card follows by ``card``, after ``evaluate``.
+
+    Args:
+        settings: of the experiment.
+        folder: for a model of one's own; by default it becomes the embedded one.
+    """
     torch.set_num_threads(settings.threads)
     model = load_model(settings.run_folder / "last")
+    if folder is not None:
+        write_checkpoint(model, {"name": settings.name} | calibration(settings, model), folder)
+        return
     write_checkpoint(model, IDENTITY | calibration(settings, model), MODEL_FOLDER)
     shutil.copyfile(Path(__file__).parent / "NOTICE-model", MODEL_FOLDER / "NOTICE")
     sizes = {path.name: path.stat().st_size for path in sorted(MODEL_FOLDER.iterdir()) if path.is_file()}
@@ -54,11 +62,14 @@ def calibration(settings: Settings, model: Wav2Vec2ForSequenceClassification) ->
     """Say how to read the model's logits, from what it makes of the held-out speakers.
 
     Returns:
-        What goes into the checkpoint's configuration, for the agent to apply.
+        What goes into the checkpoint's configuration, for the agent to apply. Where nobody was held out, that is
+        but what means that nobody spoke.
     """
     cache = Cache(settings.cache_folder)
-    held = [clip for clip in read_clips(settings) if clip.part == "held" and clip.corpus in CORPUS_LABELS]
+    held = [clip for clip in read_clips(settings) if clip.part == "held" and clip.emotion in LABELS]
     held = cache.usable(held)
+    if not held:
+        return {"non_speech": [NON_SPEECH]}
     logits = predict_logits(model, [float_from_pcm16(cache.trimmed(clip)) for clip in held])[:, : len(LABELS)]
     weights = np.array(sampling_weights(held))
     temperature = fit_temperature(logits, np.array([clip.label for clip in held]), weights)

@@ -70,21 +70,6 @@ def all_labels_table(by_condition: Mapping[str, Any]) -> str:
     return table(["all labels allowed", "UAR [95 %, clips]", "accuracy", "macro-F1", "top 3"], rows)
 
 
-def baseline_table(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """Write the model beside the support vector machine."""
-    rows = [
-        [
-            corpus_name(corpus, words),
-            f"{found['uar']:.3f}",
-            f"{theirs[condition][corpus]['uar']:.3f}",
-            f"{1 / len(CORPUS_LABELS[corpus]):.3f}",
-        ]
-        for condition, words in CONDITIONS.items()
-        for corpus, found in ours[condition].items()
-    ]
-    return table(["UAR among the corpus's own labels", "model", "MFCC + SVM, same clips", "chance"], rows)
-
-
 def calibration_table(by_corpus: Mapping[str, Any], pooled: Mapping[str, Any]) -> str:
     """Write calibration error and surprise, before and after calibration."""
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from safetensors.torch import save_file  # noqa: E402 - after the skips
 from training import settings as settings_module  # noqa: E402
 from training.cache_writer import build_cache  # noqa: E402
 from training.distil import distil  # noqa: E402
-from training.export import calibration, trained_prior  # noqa: E402
+from training.export import calibration, export, trained_prior  # noqa: E402
 from training.finetune import finetune, start_folder  # noqa: E402
 from training.network import load_model  # noqa: E402
 from training.settings import DistilSettings, FinetuneSettings, HeadSettings, Settings  # noqa: E402
@@ -61,6 +62,14 @@ def test_training_makes_a_checkpoint_that_loads_and_that_can_be_calibrated(setti
     assert about["non_speech"] == ["noise"]
     assert 0.2 <= about["calibration"]["temperature"] <= 5.0
     assert 0.0 < about["uncertain_below"] < 1.0
+
+
+def test_a_model_of_ones_own_is_written_where_it_is_asked_for(settings: Settings, tmp_path: Path) -> None:
+    finetune(settings)
+    export(settings, tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text(encoding="utf-8"))
+    assert config["ser_agent"] == {"name": "first", "non_speech": ["noise"]}  # nobody was held out
+    assert load_model(tmp_path / "mine").config.num_labels == 8
 
 
 def test_training_that_was_stopped_goes_on_where_it_was(settings: Settings) -> None:

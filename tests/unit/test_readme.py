@@ -6,7 +6,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from benchmarks.readme import README, embedded_results, model_table, with_figures
+import pytest
+
+from benchmarks.readme import README, embedded_results, with_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +22,11 @@ def test_its_figures_are_the_recorded_ones() -> None:
 def test_the_embedded_models_results_are_found_by_its_weights(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"weights")
-    (tmp_path / "first.json").write_text(json.dumps({"model": {"temperature": 1.4}}))
-    assert embedded_results(tmp_path, weights)["model"] == {"temperature": 1.4}
+    (tmp_path / "first.json").write_text(json.dumps({"model": {"digest": "another's", "limit": None}}))
+    with pytest.raises(ValueError, match="run `python -m training evaluate`"):
+        embedded_results(tmp_path, weights)
     found = {"model": {"digest": hashlib.sha256(b"weights").hexdigest(), "limit": None}}
     (tmp_path / "second.json").write_text(json.dumps(found))
     trial = {"model": found["model"] | {"limit": 60}}
     (tmp_path / "second-limit60.json").write_text(json.dumps(trial))
     assert embedded_results(tmp_path, weights) == found
-
-
-def test_without_a_baseline_the_table_has_no_column_for_it() -> None:
-    corpora = {corpus: {"uar": 0.5, "top3": 0.9} for corpus in ("crema-d", "ravdess", "nemo")}
-    assert "| corpus | UAR | chance | right one among the top three |" in model_table({"trimmed": corpora}, None)
