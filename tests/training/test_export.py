@@ -99,4 +99,4 @@ def test_the_cards_figures_are_the_recorded_ones() -> None:
 def test_the_recorded_settings_are_those_of_the_recipe() -> None:
     results = json.loads((ROOT / "training" / "results" / "second.json").read_text(encoding="utf-8"))
     recipe = load_settings(ROOT / "training" / "second.yaml")
-    assert results["settings"] == recipe.model_dump(mode="json", exclude_unset=True)
+    assert results["settings"] == recipe.model_dump(mode="json")
