@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.corpora import CORPUS_LABELS
+from training.markdown import table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -42,9 +43,9 @@ def with_figures(text: str) -> str:
         "detectors": detectors_table(_results("benchmarks/results/vad.json")),
         "performance": performance_table(_results("benchmarks/results/performance.json")),
     }
-    for name, table in tables.items():
+    for name, lines in tables.items():
         between = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
-        text, count = between.subn(table.replace("\\", r"\\"), text)
+        text, count = between.subn(lines.replace("\\", r"\\") + "\n", text)
         if count != 1:
             raise ValueError(f"README.md: no markers for the table {name!r}, or several")
     return text
@@ -82,7 +83,7 @@ def model_table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
         ]
         for corpus, name in _CORPORA.items()
     ]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def detectors_table(figures: dict[str, dict[str, float]]) -> str:
@@ -101,7 +102,7 @@ def detectors_table(figures: dict[str, dict[str, float]]) -> str:
         ]
         for name, row in ((_DETECTORS[key], figures[key]) for key in _DETECTORS)
     ]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def performance_table(figures: dict[str, Any]) -> str:
@@ -117,12 +118,7 @@ def performance_table(figures: dict[str, Any]) -> str:
         "Start to ready, warm caches": "{start_s} s",
         "`ser-agent --help`": "{help_s} s",
     }
-    return _table(["what", "figure"], [[what, figure.format(**figures)] for what, figure in rows.items()])
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table(["what", "figure"], [[what, figure.format(**figures)] for what, figure in rows.items()])
 
 
 def _results(name: str) -> Any:  # noqa: ANN401 - JSON

@@ -28,6 +28,7 @@ from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE, Utterance
 from ser_agent.plugins import available
 from ser_agent.segmenter import Hop, Segmenter, SegmenterOptions
 from ser_agent.testing import context
+from training.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,9 +95,8 @@ def main() -> None:
         defaults[name]["us_per_hop"] = speed(name)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(defaults, indent=2) + "\n", encoding="utf-8")
-    print_table(
-        ["detector", *next(iter(defaults.values()))], [[name, *row.values()] for name, row in defaults.items()]
-    )
+    rows = [[name, *row.values()] for name, row in defaults.items()]
+    print(table(["detector", *next(iter(defaults.values()))], rows))
 
 
 def figures(clips: Sequence[Clip], detector: str, options: SegmenterOptions, threshold: float) -> dict[str, float]:
@@ -186,7 +186,7 @@ def sweep(clips: Sequence[Clip], names: Sequence[str]) -> None:
         threshold = float(chosen.pop("threshold"))
         result = figures(clips, name, SegmenterOptions(**{k: int(v) for k, v in chosen.items()}), threshold)
         rows.append([name, threshold, *chosen.values(), *result.values()])
-    print_table(["detector", *SWEEP, *figures(clips, names[0], SegmenterOptions(), 0.5)], rows)
+    print(table(["detector", *SWEEP, *figures(clips, names[0], SegmenterOptions(), 0.5)], rows))
 
 
 def load_clips(names: Sequence[str]) -> list[Clip]:
@@ -249,14 +249,6 @@ def threshold_of(name: str) -> float:
     entry = available("vads")[DETECTORS[name]["type"]]
     assert entry.options is not None  # noqa: S101 - the built-in ones load
     return float(entry.options.model_validate(DETECTORS[name]).threshold)  # type: ignore[attr-defined]
-
-
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a Markdown table."""
-    print("| " + " | ".join(header) + " |")
-    print("|" + " --- |" * len(header))
-    for row in rows:
-        print("| " + " | ".join(map(str, row)) + " |")
 
 
 if __name__ == "__main__":

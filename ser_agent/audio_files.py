@@ -16,7 +16,7 @@ from ser_agent.errors import AudioFileError
 from ser_agent.resampling import MonoResampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -98,13 +98,31 @@ def read_utterance(path: Path, max_s: float = MAX_UTTERANCE_S) -> Samples:
     Raises:
         AudioFileError: it cannot be read, is longer than ``max_s`` or too short, or holds silence only.
     """
+    return one_utterance(path, stream_file(path), max_s, "use --segment to cut it into utterances")
+
+
+def one_utterance(path: Path, decoded: Iterable[Samples], max_s: float, advice: str) -> Samples:
+    """Join a file's blocks where they can be one utterance.
+
+    Args:
+        path: the file.
+        decoded: its sound, block by block; no more is taken of what is too long.
+        max_s: the longest that an utterance may be, seconds.
+        advice: what to do with a longer one.
+
+    Returns:
+        int16 mono 16 kHz, shape ``(n,)``.
+
+    Raises:
+        AudioFileError: it is longer than ``max_s`` or too short, or holds silence only.
+    """
     blocks: list[Samples] = []
     length = 0
-    for block in stream_file(path):
+    for block in decoded:
         blocks.append(block)
         length += len(block)
         if length > max_s * SAMPLE_RATE:
-            raise AudioFileError(f"{path}: longer than {max_s:.0f} s: use --segment to cut it into utterances")
+            raise AudioFileError(f"{path}: longer than {max_s:.0f} s: {advice}")
     if length < MIN_UTTERANCE_S * SAMPLE_RATE:
         raise AudioFileError(f"{path}: shorter than {MIN_UTTERANCE_S} s: too short to hear anything in")
     samples = np.concatenate(blocks)

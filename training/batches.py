@@ -129,18 +129,3 @@ def padded(some: Sequence[Floats]) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = torch.tensor([len(states) for states in some])
     together = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(states) for states in some], batch_first=True)
     return together, torch.arange(together.shape[1])[None] < lengths[:, None]
-
-
-def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """Cross entropy among the labels that are allowed.
-
-    Args:
-        logits: float, shape ``(batch, labels)``.
-        targets: probabilities over the allowed labels, of the same shape.
-        allowed: bool, likewise.
-
-    Returns:
-        The mean, a scalar; no gradient reaches logits that are not allowed.
-    """
-    scores = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1).masked_fill(~allowed, 0.0)
-    return -(targets * scores).sum(-1).mean()

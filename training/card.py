@@ -10,6 +10,7 @@ import yaml
 
 from training import tables
 from training.corpora import CORPUS_LABELS, LABELS
+from training.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,4 +123,4 @@ def _confusion(figures: Mapping[str, Any], corpus: str) -> str:
         for label, row in zip(LABELS, counts, strict=True)
         if label in CORPUS_LABELS[corpus]
     ]
-    return tables.table([tables.corpus_name(corpus), *given], rows)
+    return table([tables.corpus_name(corpus), *given], rows)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import av
 import numpy as np
 
-from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE, Samples
-from ser_agent.audio_files import MIN_UTTERANCE_S, stream_file
+from ser_agent.audio import HOP_SAMPLES, Samples
+from ser_agent.audio_files import one_utterance, stream_file
 from ser_agent.errors import AudioFileError
 from ser_agent.resampling import MonoResampler
 
@@ -37,19 +37,7 @@ def decode(path: Path) -> Samples:
     Raises:
         AudioFileError: it cannot be read, is too long or too short, or holds silence only.
     """
-    blocks: list[Samples] = []
-    length = 0
-    for block in _blocks(path):
-        blocks.append(block)
-        length += len(block)
-        if length > MAX_CLIP_S * SAMPLE_RATE:
-            raise AudioFileError(f"{path}: longer than {MAX_CLIP_S:.0f} s: cut it into utterances")
-    if length < MIN_UTTERANCE_S * SAMPLE_RATE:
-        raise AudioFileError(f"{path}: shorter than {MIN_UTTERANCE_S} s: too short to hear anything in")
-    samples = np.concatenate(blocks)
-    if not samples.any():
-        raise AudioFileError(f"{path}: holds only silence")
-    return samples
+    return one_utterance(path, _blocks(path), MAX_CLIP_S, "cut it into utterances")
 
 
 def _blocks(path: Path) -> Iterator[Samples]:

@@ -1,4 +1,4 @@
-"""The final figures, on the ``dev`` speakers: of a checkpoint as the agent uses it, or of any other system."""
+"""The final figures, on the ``dev`` speakers, of a checkpoint as the agent uses it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ser_agent.audio import float_from_pcm16
-from training.cache import Cache
-from training.conditions import CLIP_CONDITIONS, conditions, dev_clips
-from training.corpora import CORPUS_LABELS
-from training.figures import figures
+from training.conditions import conditions
 from training.judgement import judge_checkpoint
 from training.predictions import predict
 from training.results import keep_result
 from training.settings import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from training.cache import Floats
-    from training.corpora import Clip
     from training.figures import Figures
     from training.settings import Settings
 
@@ -53,37 +44,6 @@ def evaluate(
     for condition, by_corpus in result["figures"].items():
         _print(condition, by_corpus)
     print(f"kept in {chosen.results_file}")
-
-
-def judge(
-    settings: Settings, classify: Callable[[str, Sequence[Floats]], NDArray[np.float64]]
-) -> dict[str, dict[str, Figures]]:
-    """Let any system classify the ``dev`` speakers' clips.
-
-    Args:
-        settings: of the experiment.
-        classify: gives logits, shape ``(clips, 7)``, for one of ``CLIP_CONDITIONS`` and its sounds.
-
-    Returns:
-        Figures by condition and corpus.
-    """
-    cache, dev = Cache(settings.cache_folder), dev_clips(settings)
-    result: dict[str, dict[str, Figures]] = {}
-    for condition in CLIP_CONDITIONS:
-        logits = classify(condition, sounds_of(cache, dev, condition))
-        result[condition] = {}
-        for corpus in CORPUS_LABELS:
-            rows = [row for row, clip in enumerate(dev) if clip.corpus == corpus]
-            result[condition][corpus] = figures(logits[rows], [dev[row] for row in rows])
-        _print(condition, result[condition])
-    return result
-
-
-def sounds_of(cache: Cache, clips: Sequence[Clip], condition: str) -> list[Floats]:
-    """Give clips as one of ``CLIP_CONDITIONS`` has them: float32, shape ``(n,)`` each."""
-    if condition == "whole":
-        return [float_from_pcm16(cache.whole(clip)) for clip in clips]
-    return [float_from_pcm16(cache.trimmed(clip)) for clip in clips]
 
 
 def _print(condition: str, by_corpus: Mapping[str, Figures]) -> None:

@@ -10,11 +10,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import Wav2Vec2Model
 
-from training.batches import Batches, soft_cross_entropy
+from training.batches import Batches
 from training.cache import Cache
 from training.corpora import CrowdVotes, read_clips
 from training.head import fit_head, pooled_states
-from training.network import new_model
+from training.network import new_model, soft_cross_entropy
 from training.progress import Progress
 from training.sound import Augmenter
 from training.states import LowerPart, States, write_states

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from training.batches import padded, soft_cross_entropy
+from training.batches import padded
 from training.corpora import MODEL_LABELS
+from training.network import soft_cross_entropy
 from training.states import batched
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 from transformers import AutoConfig, Wav2Vec2ForSequenceClassification
 
 from training.corpora import MODEL_LABELS
@@ -67,10 +68,24 @@ def masked_cross_entropy(
     Returns:
         The mean, a scalar; no gradient reaches logits that are not allowed.
     """
-    surprisal = -logits.float().masked_fill(~allowed, -torch.inf).log_softmax(dim=-1).masked_fill(~allowed, 0.0)
-    hard = surprisal.gather(1, labels[:, None]).squeeze(1)
-    even = surprisal.sum(dim=-1) / allowed.sum(dim=-1)
-    return ((1.0 - smoothing) * hard + smoothing * even).mean()
+    even = allowed / allowed.sum(dim=-1, keepdim=True)
+    hard = functional.one_hot(labels, logits.shape[-1])
+    return soft_cross_entropy(logits, (1.0 - smoothing) * hard + smoothing * even, allowed)
+
+
+def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """Cross entropy among the labels that are allowed.
+
+    Args:
+        logits: float, shape ``(batch, labels)``.
+        targets: probabilities over the allowed labels, of the same shape.
+        allowed: bool, likewise.
+
+    Returns:
+        The mean, a scalar; no gradient reaches logits that are not allowed.
+    """
+    scores = logits.float().masked_fill(~allowed, -torch.inf).log_softmax(-1).masked_fill(~allowed, 0.0)
+    return -(targets * scores).sum(-1).mean()
 
 
 def predict_logits(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from training.corpora import CORPUS_LABELS, LABELS
 from training.groups import LANGUAGES
+from training.markdown import table
 from training.targets import TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 NAMES: Final = {"crema-d": "CREMA-D", "ravdess": "RAVDESS", "nemo": "nEMO"}
 CONDITIONS: Final = {"trimmed": "as the agent hears them", "whole": "whole"}
@@ -21,11 +22,6 @@ DISTURBANCES: Final = {
     "room": "a real room",
 }
 _SEXES: Final = {"F": "women", "M": "men"}
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
 
 
 def targets_table(results: Mapping[str, Any]) -> str:

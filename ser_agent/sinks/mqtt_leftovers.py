@@ -6,16 +6,16 @@ somebody else's.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ser_agent.sinks.mqtt_rivals import instance_in
 from ser_agent.sinks.mqtt_topics import STATES, Topics, cleared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ser_agent.sinks.mqtt_topics import Publication
     from ser_agent.state import StateFile
@@ -94,7 +94,7 @@ class Leftovers:
             with self._lock:
                 del self._left[trace.site]
                 self._remember()
-            if trace.instance is None or _instance_in(payload) != trace.instance:
+            if trace.instance is None or instance_in(payload) != trace.instance:
                 return []
             log.info("clearing what was left under the former site %r", trace.site)
             known = [] if trace.discovery is None else [cleared(trace.discovery)]
@@ -119,11 +119,3 @@ def _trace(entry: Any) -> Trace | None:  # noqa: ANN401 - plain JSON values
     if not isinstance(instance, str) or not isinstance(discovery, str | None):
         return None
     return Trace(entry["site"], instance, discovery)
-
-
-def _instance_in(payload: bytes) -> object:
-    try:
-        fields: Mapping[str, object] | object = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return fields.get("instance") if isinstance(fields, dict) else None

@@ -44,7 +44,7 @@ class Rivals:
 
     def introduce(self, info: bytes) -> None:
         """We have told who we are."""
-        self._ours = _instance(info)
+        self._ours = instance_in(info)
 
     def begin_session(self) -> None:
         """What the broker keeps on ``info`` from now on was written after we had been there, if we had."""
@@ -62,7 +62,7 @@ class Rivals:
             retained: whether the broker had kept it from before this session: then it may be of somebody long
                 gone, unless we have written over it in an earlier one.
         """
-        theirs = _instance(payload)
+        theirs = instance_in(payload)
         if theirs is None or self._ours is None or theirs == self._ours:
             return Verdict.NOTHING
         if retained and (not self._told_before or theirs == self._gone):
@@ -83,7 +83,8 @@ class Rivals:
             log.warning("another agent has come with the site %r: give it another one", self._site)
 
 
-def _instance(payload: bytes) -> str | None:
+def instance_in(payload: bytes) -> str | None:
+    """Whose ``info`` a payload is; None where it is no agent's."""
     try:
         fields = json.loads(payload)
     except (ValueError, RecursionError):

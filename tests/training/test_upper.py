@@ -11,10 +11,10 @@ from support.tiny_model import HIDDEN, tiny_model
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from training.batches import Batches, padded, soft_cross_entropy  # noqa: E402 - after the skips
+from training.batches import Batches, padded  # noqa: E402 - after the skips
 from training.corpora import MODEL_LABELS, Clip  # noqa: E402
 from training.head import fit_head, pooled_states  # noqa: E402
-from training.network import predict_logits  # noqa: E402
+from training.network import predict_logits, soft_cross_entropy  # noqa: E402
 from training.settings import FinetuneSettings, HeadSettings, Settings  # noqa: E402
 from training.states import LowerPart, States, write_states  # noqa: E402
 from training.upper import UpperPart, put_together  # noqa: E402

@@ -7,6 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from training.compare.confusions import PAIRS
+from training.markdown import table
 from training.results import load_results
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def page(results: Mapping[str, Any]) -> str:
     return text.substitute(
         clips=f"{pooled['clips']:,}",
         speakers=pooled["speakers"],
-        figures="\n".join(_figures(records)),
-        confusions="\n".join(_confusions(records)),
+        figures=_figures(records),
+        confusions=_confusions(records),
         trainings="\n".join(_trainings(records)),
         warning=_warning(records),
         minutes=_minutes(results["settings"]),
@@ -62,30 +63,23 @@ def page(results: Mapping[str, Any]) -> str:
     )
 
 
-def _figures(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield _row(
-        "system",
-        "accuracy",
-        "UAR [95 %]",
-        "UAR of all 7 labels",
-        *_CORPORA.values(),
-        "parameters",
-        "CPU, 3 s",
-        "times faster than wav2vec2-base",
-    )
-    yield _rule(7 + len(_CORPORA))
-    for name, record in records.items():
-        pooled, speed = record["pooled"], record["speed"]
-        yield _row(
-            NAMES[name],
-            f"{pooled['accuracy']:.3f}",
-            f"**{pooled['uar']:.3f}**{_interval(pooled['intervals']['uar']['speakers'])}",
-            f"{pooled['uar_all_labels']:.3f}",
-            *(_uar(record["corpora"].get(corpus)) for corpus in _CORPORA),
-            f"{record['parameters'] / 1e6:.2f} M",
-            f"{speed['cpu_ms']:.0f} ms" if speed["cpu_ms"] >= 10 else f"{speed['cpu_ms']:.1f} ms",
-            f"{speed['times_faster']:.0f}×",
-        )
+def _figures(records: Mapping[str, Mapping[str, Any]]) -> str:
+    header = ["system", "accuracy", "UAR [95 %]", "UAR of all 7 labels", *_CORPORA.values()]
+    header += ["parameters", "CPU, 3 s", "times faster than wav2vec2-base"]
+    return table(header, [[NAMES[name], *_figures_of(record)] for name, record in records.items()])
+
+
+def _figures_of(record: Mapping[str, Any]) -> list[str]:
+    pooled, speed = record["pooled"], record["speed"]
+    return [
+        f"{pooled['accuracy']:.3f}",
+        f"**{pooled['uar']:.3f}**{_interval(pooled['intervals']['uar']['speakers'])}",
+        f"{pooled['uar_all_labels']:.3f}",
+        *(_uar(record["corpora"].get(corpus)) for corpus in _CORPORA),
+        f"{record['parameters'] / 1e6:.2f} M",
+        f"{speed['cpu_ms']:.0f} ms" if speed["cpu_ms"] >= 10 else f"{speed['cpu_ms']:.1f} ms",
+        f"{speed['times_faster']:.0f}×",
+    ]
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
@@ -97,13 +91,11 @@ def _uar(figures: Mapping[str, Any] | None) -> str:
     return f"{figures['uar']:.3f}" if figures else _NONE
 
 
-def _confusions(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _confusions(records: Mapping[str, Mapping[str, Any]]) -> str:
     counts = [found["clips"] for found in next(iter(records.values()))["confusions"]]
     heads = [f"{one} → {other} ({count} clips)" for (one, other), count in zip(PAIRS, counts, strict=True)]
-    yield _row("system", *heads)
-    yield _rule(1 + len(heads))
-    for name, record in records.items():
-        yield _row(NAMES[name], *(_confusion(found) for found in record["confusions"]))
+    rows = [[NAMES[name], *map(_confusion, record["confusions"])] for name, record in records.items()]
+    return table(["system", *heads], rows)
 
 
 def _confusion(found: Mapping[str, Any]) -> str:
@@ -145,11 +137,3 @@ def _warning(records: Mapping[str, Mapping[str, Any]]) -> str:
     if not others:
         return ""
     return f"\n**Not comparable yet**: {', '.join(others)} heard the clips cut or divided otherwise.\n"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _rule(columns: int) -> str:
-    return _row(*["---"] * columns)
