@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
+REAL_TIME = {"assistants", "broker", "cli", "daemon", "examples", "faults", "pipeline", "soak", "sources", "web"}
+"""Folders whose tests wait for other programs in real time. One that fails on a busy machine is run once more, and the
+closing line says so (``1 rerun``)."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``--long`` through."""
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes unless it is asked for; give tests in real time a second try."""
+    for item in items:
+        if "long" in item.keywords and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: only with --long"))
+        if REAL_TIME.intersection(item.path.relative_to(ROOT).parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")
