@@ -28,6 +28,9 @@ def execute(args: argparse.Namespace) -> int:
     """Check, and say what was found."""
     loaded = load_settings(args)
     print(f"configuration: valid ({loaded.file or 'defaults'})")
+    for name, sink in Workshop(loaded).sinks().items():
+        for warning in getattr(sink, "warnings", list)():
+            print(f"sink {name}: WARNING: {warning}")
     return _check_live(loaded) if args.live else EX_OK
 
 

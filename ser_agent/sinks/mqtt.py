@@ -15,7 +15,7 @@ from ser_agent.sinks.mqtt_display import Display
 from ser_agent.sinks.mqtt_inbox import Inbox
 from ser_agent.sinks.mqtt_leftovers import Leftovers
 from ser_agent.sinks.mqtt_mailbox import Mailbox
-from ser_agent.sinks.mqtt_options import MqttOptions, endpoint
+from ser_agent.sinks.mqtt_options import MqttOptions, endpoint, warnings_about
 from ser_agent.sinks.mqtt_rivals import Rivals
 from ser_agent.sinks.mqtt_topics import Topics, cleared
 
@@ -64,6 +64,8 @@ class MqttSink:
             return
         broker = endpoint(self._options, self._context)
         name = f"{broker.host}:{broker.port}"
+        for warning in self.warnings():
+            log.warning("MQTT broker %s: %s", name, warning)
         display = Display(
             self._topics, self._discovery, hold_s=self._options.hold_seconds, mood_s=self._options.mood_seconds
         )
@@ -79,6 +81,10 @@ class MqttSink:
             backoff=Backoff(self._options.retry_max_s),
         )
         self._courier.start()
+
+    def warnings(self) -> list[str]:
+        """What an operator should know before anything is opened."""
+        return warnings_about(self._options)
 
     def _find_leftovers(self, broker: str) -> Leftovers:
         discovery = None if self._discovery is None else self._discovery.topic

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import select
-import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -21,8 +18,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ser_agent.errors import SinkError
+from ser_agent.sinks.mqtt_failures import explain
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from paho.mqtt.reasoncodes import ReasonCode
@@ -137,7 +136,7 @@ class Connection:
             self._await_consent(deadline_s)
         except OSError as error:
             self.drop()
-            raise ConnectionFailed(explain(error, encrypted=self._endpoint.tls is not None)) from error
+            raise ConnectionFailed(explain(error, self._endpoint)) from error
         except ConnectionFailed:
             self.drop()
             raise
@@ -278,21 +277,3 @@ class Connection:
     def _logged(self, _client: Client, _data: object, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
             self._detail = f" ({text})"
-
-
-def explain(error: OSError, *, encrypted: bool) -> str:
-    """Why connecting failed, in words for a user."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"no encrypted connection: {(error.reason or str(error)).replace('_', ' ').lower()}"
-        case ConnectionRefusedError():
-            return "connection refused: is a broker running there?"
-        case socket.gaierror():
-            return f"the host name cannot be resolved: {error.strerror}"
-        case TimeoutError():
-            return "no answer"
-        case _:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            return f"no encrypted connection: {reason}" if encrypted else reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
@@ -12,10 +11,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ser_agent.errors import SinkError
 from ser_agent.options import Options, PluginOptions
+from ser_agent.sinks.mqtt_tls import TlsOptions, cautions, existing_file, tls_context, tls_for
 from ser_agent.sinks.mqtt_topics import agent_id
 from ser_agent.translations import Language  # noqa: TC001 - pydantic looks at it
 
 if TYPE_CHECKING:
+    import ssl
+
     from ser_agent.ports import PluginContext
 
 Transport: TypeAlias = Literal["tcp", "websockets"]
@@ -32,25 +34,6 @@ def plain_topic(topic: str) -> str:
     if not topic or topic[0] in "/$" or topic[-1] == "/" or set(topic) & set("+#\0"):
         raise ValueError("a topic has no + or #, no / at either end and no $ at its beginning")
     return topic
-
-
-class TlsOptions(Options):
-    """Keys of an encrypted connection. All defaults: the system's certificate authorities, host name checked."""
-
-    ca_file: str | None = None
-    """Certificate authorities to trust instead of the system's (PEM)."""
-    cert_file: str | None = None
-    """Client certificate (PEM), where the broker asks for one."""
-    key_file: str | None = None
-    """Private key of the client certificate (PEM, without a passphrase); null where it stands in cert_file."""
-    insecure: bool = False
-    """Accept any certificate and any host name: for experiments only."""
-
-    @model_validator(mode="after")
-    def _key_needs_certificate(self) -> Self:
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("key_file needs cert_file")
-        return self
 
 
 class DiscoveryOptions(Options):
@@ -79,13 +62,14 @@ class MqttOptions(PluginOptions):
     host: str = Field(default="localhost", min_length=1)
     """Name or address of the broker."""
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Port; null means 1883, with tls 8883, over websockets 80 or 443."""
+    """Port; null means 1883, encrypted 8883, over websockets 80 or 443."""
     transport: Transport = "tcp"
     """tcp or websockets."""
     path: str = Field(default="/mqtt", pattern="^/")
     """Path of the websocket."""
     tls: TlsOptions | None = None
-    """Encrypt the connection: {} for the system's certificate authorities, null for none."""
+    """Encryption: null encrypts unless the broker is on this machine; on, off, or the keys that stand below tls in
+    docs/mqtt.md."""
     username: str | None = None
     """User name, where the broker wants one."""
     password: SecretStr | None = None
@@ -144,6 +128,7 @@ class Endpoint:
         username: user name, if any.
         password: password, if any; never shown.
         tls: context of the encryption, if any.
+        tls_assumed: nobody asked for the encryption; it is there because the broker is elsewhere.
     """
 
     host: str
@@ -155,6 +140,7 @@ class Endpoint:
     username: str | None
     password: str | None = field(repr=False)
     tls: ssl.SSLContext | None = field(repr=False)
+    tls_assumed: bool = False
 
 
 def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
@@ -163,7 +149,8 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
     Raises:
         SinkError: a file is missing or useless; the message names it and its key.
     """
-    port = options.port or (PLAIN_PORTS if options.tls is None else TLS_PORTS)[options.transport]
+    tls = tls_for(options.host, options.tls)
+    port = options.port or (PLAIN_PORTS if tls is None else TLS_PORTS)[options.transport]
     return Endpoint(
         host=options.host,
         port=port,
@@ -173,15 +160,22 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
         client_id=options.client_id or agent_id(options.base_topic, context.site),
         username=options.username,
         password=_password(options, context.base_dir),
-        tls=None if options.tls is None else _tls_context(options.tls, context.base_dir),
+        tls=None if tls is None else tls_context(tls, context.base_dir),
+        tls_assumed=tls is not None and options.tls is None,
     )
+
+
+def warnings_about(options: MqttOptions) -> list[str]:
+    """What an operator should know of the way to the broker."""
+    tls = tls_for(options.host, options.tls)
+    return cautions(options.host, tls, has_password=options.username is not None)
 
 
 def _password(options: MqttOptions, base_dir: Path) -> str | None:
     if options.password is not None:
         return options.password.get_secret_value()
     if options.password_file is not None:
-        return _read_password(_existing(options.password_file, base_dir, "password_file"), "password_file")
+        return _read_password(existing_file(options.password_file, base_dir, "password_file"), "password_file")
     if options.password_credential is not None:
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         if folder is None:
@@ -190,7 +184,7 @@ def _password(options: MqttOptions, base_dir: Path) -> str | None:
                 "CREDENTIALS_DIRECTORY is not set: does the unit have LoadCredential=?"
             )
             raise SinkError(msg)
-        path = _existing(options.password_credential, Path(folder), "password_credential")
+        path = existing_file(options.password_credential, Path(folder), "password_credential")
         return _read_password(path, "password_credential")
     return None
 
@@ -204,59 +198,3 @@ def _read_password(path: Path, key: str) -> str:
     if not lines or not lines[0]:
         raise SinkError(f"{key}: {path} has no password in its first line")
     return lines[0]
-
-
-def _existing(name: str, base_dir: Path, key: str) -> Path:
-    path = base_dir / Path(name).expanduser()
-    if not path.is_file():
-        raise SinkError(f"{key}: there is no file {path}")
-    return path
-
-
-class _ClosingSocket(ssl.SSLSocket):
-    """Closes itself when its handshake fails, which the MQTT library leaves to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-def _tls_context(options: TlsOptions, base_dir: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _ClosingSocket
-    if options.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if options.ca_file is None:
-        context.load_default_certs()
-    else:
-        ca_file = _existing(options.ca_file, base_dir, "tls.ca_file")
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:
-            raise SinkError(f"tls.ca_file: {ca_file} holds no usable certificate: {_reason(error)}") from error
-    if options.cert_file is not None:
-        _load_client_certificate(context, options.cert_file, options.key_file, base_dir)
-    return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, cert: str, key: str | None, base_dir: Path) -> None:
-    cert_file = _existing(cert, base_dir, "tls.cert_file")
-    key_file = None if key is None else _existing(key, base_dir, "tls.key_file")
-    try:
-        # The password is a callback that gives an empty one: OpenSSL would else ask for it on the terminal.
-        context.load_cert_chain(cert_file, key_file, password=lambda: b"")
-    except OSError as error:
-        files = cert_file if key_file is None else f"{cert_file} with tls.key_file {key_file}"
-        msg = f"tls.cert_file: {files} cannot be used (a passphrase is not supported): {_reason(error)}"
-        raise SinkError(msg) from error
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return error.strerror or str(error)

@@ -10,7 +10,8 @@ from support.mqtt import make_sink
 
 from ser_agent.errors import SinkError
 from ser_agent.ports import PluginContext
-from ser_agent.sinks.mqtt_options import Endpoint, MqttOptions, endpoint
+from ser_agent.sinks import mqtt_tls
+from ser_agent.sinks.mqtt_options import Endpoint, MqttOptions, endpoint, warnings_about
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,11 @@ def resolved(folder: Path, **keys: Any) -> Endpoint:  # noqa: ANN401 - of many k
         ({"transport": "websockets"}, 80),
         ({"transport": "websockets", "tls": {}}, 443),
         ({"port": 1884, "tls": {}}, 1884),
+        ({"host": "broker.lan"}, 8883),
+        ({"host": "broker.lan", "transport": "websockets"}, 443),
+        ({"host": "broker.lan", "tls": False}, 1883),
+        ({"host": "broker.lan", "tls": "off"}, 1883),
+        ({"tls": True}, 8883),
     ],
 )
 def test_the_port_follows_transport_and_encryption(tmp_path: Path, keys: dict[str, Any], port: int) -> None:
@@ -52,7 +58,8 @@ def test_the_client_identifier_names_the_site(tmp_path: Path) -> None:
         ),
         ({"password_file": "b"}, "password_file needs username"),
         ({"tls": {"key_file": "k"}}, "key_file needs cert_file"),
-        ({"tls": True}, "tls"),
+        ({"tls": 1.5}, "tls"),
+        ({"tls": {"enabled": False, "ca_file": "ours.pem"}}, "has no certificates"),
         ({"base_topic": "a/#"}, "base_topic"),
         ({"base_topic": "a/"}, "base_topic"),
         ({"base_topic": ""}, "base_topic"),
@@ -122,6 +129,82 @@ def test_encryption_checks_certificate_and_host_name_and_is_modern(tmp_path: Pat
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.cert_store_stats()["x509_ca"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("ourselves", True),
+        ("ourselves.lan", True),
+        ("192.168.1.5", False),
+        ("::ffff:192.168.1.5", False),
+        ("0.0.0.0", False),
+        ("fe80::1%eth0", False),
+        ("broker.lan", False),
+        ("both", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+    ],
+)
+def test_only_loopback_and_names_that_the_hosts_file_gives_it_are_this_machine(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    here: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text(
+        "127.0.1.1 ourselves.lan Ourselves # 127.0.0.1 broker.lan\n127.0.0.1 both\n10.0.0.1 both\nx\n"
+    )
+    monkeypatch.setattr(mqtt_tls, "HOSTS_FILE", hosts)
+    assert mqtt_tls.is_this_machine(host) is here
+
+
+def test_without_a_hosts_file_no_name_but_localhost_is_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_tls, "HOSTS_FILE", tmp_path / "none")
+    assert mqtt_tls.is_this_machine("localhost")
+    assert not mqtt_tls.is_this_machine("ourselves")
+
+
+def test_a_broker_elsewhere_is_checked_like_one_that_encryption_is_asked_for(tmp_path: Path) -> None:
+    broker = resolved(tmp_path, host="broker.lan")
+    assert broker.tls is not None
+    assert broker.tls_assumed
+    assert broker.tls.check_hostname
+    assert broker.tls.verify_mode is ssl.CERT_REQUIRED
+    assert broker.tls.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert resolved(tmp_path).tls is None
+    assert resolved(tmp_path, host="broker.lan", tls=False).tls is None
+    assert not resolved(tmp_path, host="broker.lan", tls={}).tls_assumed
+
+
+@pytest.mark.parametrize(
+    ("keys", "warning"),
+    [
+        ({}, None),
+        ({"tls": "off", "username": "me", "password": "hunter2"}, None),
+        ({"host": "broker.lan"}, None),
+        ({"host": "broker.lan", "tls": "off"}, "all that is told goes to broker.lan unencrypted"),
+        (
+            {"host": "broker.lan", "tls": "off", "username": "me", "password": "hunter2"},
+            "the password and all that is told goes to broker.lan unencrypted",
+        ),
+        ({"host": "broker.lan", "tls": {"insecure": True}}, "anybody can pass for it"),
+    ],
+)
+def test_what_is_dangerous_is_warned_of(keys: dict[str, Any], warning: str | None) -> None:
+    warnings = warnings_about(options(**keys))
+    assert [True for told in warnings if warning and warning in told] == [True] * len(warnings)
+    assert bool(warnings) == (warning is not None)
+    assert "hunter2" not in str(warnings)
 
 
 def test_insecure_checks_nothing(tmp_path: Path) -> None:
