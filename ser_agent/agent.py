@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from ser_agent.buffer import BoundedQueue
 from ser_agent.commands import HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
 from ser_agent.endpointing import Endpointer
 from ser_agent.errors import SerAgentError
@@ -22,14 +21,14 @@ from ser_agent.pipeline.deliver import DeliverStage
 from ser_agent.pipeline.listen import ListenStage
 from ser_agent.pipeline.publisher import Publisher
 from ser_agent.pipeline.stage import Ready, Requested, Signalled, Stage, StageEnded, Surroundings
-from ser_agent.reports import describe, measure
+from ser_agent.pipeline.waiting import UtteranceQueue
+from ser_agent.reports import describe, measure, vitals
 from ser_agent.segmenter import Segmenter
 from ser_agent.steering import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ser_agent.audio import Utterance
     from ser_agent.commands import Request
     from ser_agent.messages import AgentStats, EmotionEvent
     from ser_agent.metrics import Books
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UTTERANCES_WAITING = 4
 STOP_S = 10.0
 """How long the agent may take to stop."""
 FLUSH_S = 3.0
@@ -89,7 +87,7 @@ class Agent:
         self._publisher = Publisher(list(parts.sinks), live=parts.source.live)
         self._steering = Steering(parts, self._publisher.publish)
         self._surroundings = Surroundings(self._publisher, Metrics(), occurrences, self._steering.controls)
-        self._utterances: BoundedQueue[Utterance] = BoundedQueue(UTTERANCES_WAITING)
+        self._utterances = UtteranceQueue()
         self._listen: ListenStage | None = None
         self._stages: list[Stage] = []
         self._ended = 0
@@ -133,10 +131,13 @@ class Agent:
         self._publisher.publish(describe(parts, model, self._instance))
         self._steering.take_model(model)
         style = EventStyle(parts.site, parts.source_name, model.name, parts.top)
-        endpointer = Endpointer(parts.detector, Segmenter(parts.segmenter, parts.threshold))
-        self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings))
-        self._listen = ListenStage(parts.source, endpointer, self._utterances, self._surroundings)
+        self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings, parts.time_limit_s))
+        self._listen = ListenStage(parts.source, self._endpointer, self._utterances, self._surroundings)
         self._add(self._listen)
+
+    def _endpointer(self) -> Endpointer:
+        parts = self._parts
+        return Endpointer(parts.make_detector(), Segmenter(parts.segmenter, parts.threshold))
 
     def watch(self) -> Outcome:
         """Wait for what happens, and tell how things are going.
@@ -198,7 +199,9 @@ class Agent:
     def stats(self) -> AgentStats:
         """Counters since the start and gauges of now."""
         waiting = {name: len(messages) for name, messages in self._publisher.queues.items()}
-        return measure(self._surroundings.metrics, {"utterances": len(self._utterances), **waiting}, self._stages)
+        waiting["utterances"] = len(self._utterances)
+        counted = getattr(self._parts.source, "counts", dict)()
+        return measure(self._surroundings.metrics, waiting, self._stages, counted)
 
     def health(self) -> dict[str, object]:
         """What a request for a health check is answered with."""
@@ -207,9 +210,9 @@ class Agent:
             "listening": self._steering.controls.listening,
             "hearing": self._listen is not None and self._listen.connected,
             "threshold": self._steering.controls.min_confidence,
-            "uptime_s": round(self._surroundings.metrics.uptime_s, 1),
             "version": self._parts.version,
             "instance": self._instance,
+            **vitals(self._surroundings.metrics, self._stages),
         }
 
     def _obey(self, request: Request) -> Outcome | None:

@@ -7,6 +7,7 @@ import math
 import queue
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ser_agent import __version__
@@ -68,10 +69,10 @@ class Workshop:
 
     def sinks(self) -> Mapping[str, EventSink]:
         """Where messages go, by unique name."""
-        return {name: self._make("sinks", options) for name, options in named_sinks(self._config)}
+        return {name: self._make("sinks", options, name) for name, options in named_sinks(self._config)}
 
-    def _make(self, port: Port, options: PluginOptions) -> Any:  # noqa: ANN401 - a class with the port's operations
-        return factory_for(port, options)(options, self._context)
+    def _make(self, port: Port, options: PluginOptions, name: str = "") -> Any:  # noqa: ANN401 - of any port
+        return factory_for(port, options)(options, replace(self._context, name=name))
 
 
 def named_sinks(config: Config) -> Iterator[tuple[str, PluginOptions]]:
@@ -91,12 +92,13 @@ def assemble(loaded: Loaded, classifier: EmotionClassifier, state: StateFile, de
         config_digest=digest(loaded),
         source_name=config.source.type,
         source=workshop.source(),
-        detector=workshop.detector(),
+        make_detector=workshop.detector,
         threshold=config.vad.threshold,
         segmenter=config.segmenter,
         classifier=classifier,
         top=config.classifier.top,
         min_confidence=config.classifier.min_confidence,
+        time_limit_s=config.classifier.time_limit_s,
         sinks=workshop.sinks(),
         stats_interval_s=config.stats_interval_s,
         hard_mute=config.hard_mute,

@@ -44,3 +44,6 @@ class ClassifierOptions(PluginOptions):
     min_confidence: float | None = Field(default=None, ge=0.0, le=1.0)
     """Below this confidence of the best emotion, the event's emotion is `uncertain`; `null`: the model's own
     threshold, and 0.4 where it tells none."""
+    time_limit_s: float = Field(default=30.0, ge=0.1, le=3600.0)
+    """Seconds that the classifier may take for one utterance: then it counts as failed. After three times in a row
+    the agent ends with 70, so that systemd starts it again."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ser_agent.commands import CommandDesk
     from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
@@ -24,12 +24,13 @@ class Parts:
         config_digest: SHA-256 of the configuration without its secrets.
         source_name: kind of the source.
         source: where sound comes from.
-        detector: tells speech from other sound.
+        make_detector: makes what tells speech from other sound, one for each site.
         threshold: probability from which on the detector's hop is speech.
         segmenter: durations of the endpointing.
         classifier: hears the emotion.
         top: how many labels an event tells.
         min_confidence: the threshold under which the emotion is ``uncertain``; None: the model's own.
+        time_limit_s: seconds that the classifier may take for one utterance.
         sinks: where messages go, by unique name.
         stats_interval_s: seconds between two ``AgentStats``.
         hard_mute: whether the source stays closed, whatever is asked for.
@@ -42,12 +43,13 @@ class Parts:
     config_digest: str
     source_name: str
     source: AudioSource
-    detector: VoiceActivityDetector
+    make_detector: Callable[[], VoiceActivityDetector]
     threshold: float
     segmenter: SegmenterOptions
     classifier: EmotionClassifier
     top: int
     min_confidence: float | None
+    time_limit_s: float
     sinks: Mapping[str, EventSink]
     stats_interval_s: float
     hard_mute: bool

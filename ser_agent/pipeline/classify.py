@@ -8,22 +8,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ser_agent.buffer import BoundedQueue, Closed
-from ser_agent.errors import ClassificationError
+from ser_agent.buffer import Closed
+from ser_agent.errors import ClassificationError, SerAgentError
 from ser_agent.messages import make_event
 from ser_agent.pipeline.stage import POLL_S, Stage, Surroundings
+from ser_agent.pipeline.worker import OverTime, Worker
 from ser_agent.ports import NON_SPEECH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ser_agent.audio import Utterance
+    from ser_agent.pipeline.waiting import UtteranceQueue
     from ser_agent.ports import Answer, Distribution, EmotionClassifier
 
 log = logging.getLogger(__name__)
 
-BATCH = 4
+BATCH = 8
 SUM_TOLERANCE = 1e-3
+PATIENCE = 3
+"""So many times in a row the classifier may exceed its limit of time: then it hangs, and the process is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,57 +48,61 @@ class EventStyle:
 
 
 class ClassifyStage(Stage):
-    """Classifies what waits, several at a time where several wait. What fails is counted, and work goes on."""
+    """Classifies what waits, several at a time where several wait. What fails is counted, and work goes on.
+
+    The classifier works in a thread of its own and is waited for only so long, since it may hang.
+    """
 
     def __init__(
         self,
         classifier: EmotionClassifier,
-        upstream: BoundedQueue[Utterance],
+        upstream: UtteranceQueue,
         style: EventStyle,
         surroundings: Surroundings,
+        time_limit_s: float,
     ) -> None:
+        """Prepare.
+
+        Args:
+            classifier: loaded.
+            upstream: where utterances come from.
+            style: what an event says beside the utterance itself.
+            surroundings: what all stages share.
+            time_limit_s: how long the classifier may take for one utterance.
+        """
         super().__init__("classify", surroundings)
         self._classifier = classifier
         self._upstream = upstream
         self._style = style
+        self._time_limit_s = time_limit_s
+        self._over_time = 0
+        self._worker: Worker[list[Answer]] = Worker("classifier")
 
     def work(self) -> None:
-        """Classify until the queue is closed and empty."""
+        """Classify until the queue is closed and empty.
+
+        Raises:
+            SerAgentError: the classifier hangs.
+        """
         try:
             while True:
                 self.beat()
-                first = self._upstream.get(POLL_S)
-                if first is not None:
-                    self._classify(self._with_waiting(first))
+                if batch := self._upstream.take(BATCH, POLL_S):
+                    self._classify(batch)
         except Closed:
             return
         finally:
+            self._worker.close()
             self._upstream.close()
             self._publisher.close()
-
-    def _with_waiting(self, first: Utterance) -> list[Utterance]:
-        batch = [first]
-        try:
-            while len(batch) < BATCH and (more := self._upstream.get(0)) is not None:
-                batch.append(more)
-        except Closed:
-            pass  # the next get says so again
-        return batch
 
     def _classify(self, batch: Sequence[Utterance]) -> None:
         if not self._controls.listening:
             self._metrics.dropped("muted", len(batch))
             return
         began = time.monotonic()
-        try:
-            answers = list(self._classifier.classify(batch))
-        except ClassificationError as error:
-            self._metrics.failed("classifier", len(batch))
-            log.warning("%d utterances not classified: %s", len(batch), error)
-            return
-        except Exception:
-            self._metrics.failed("classifier", len(batch))
-            log.exception("%d utterances not classified: the classifier raised", len(batch))
+        answers = self._answers(batch)
+        if answers is None:
             return
         self._metrics.classified(sum(utterance.duration_s for utterance in batch), time.monotonic() - began)
         if len(answers) != len(batch):
@@ -103,6 +111,38 @@ class ClassifyStage(Stage):
             return
         for utterance, answer in zip(batch, answers, strict=True):
             self._settle(utterance, answer)
+
+    def _answers(self, batch: Sequence[Utterance]) -> list[Answer] | None:
+        """What the classifier says; None where it fails, which is counted.
+
+        Raises:
+            SerAgentError: it hangs.
+        """
+        limit_s = self._time_limit_s * len(batch)
+        try:
+            answers = self._worker.run(
+                lambda: list(self._classifier.classify(batch)), limit_s, beat=self.beat, every_s=POLL_S
+            )
+        except OverTime:
+            self._exceeded(limit_s, len(batch))
+            return None
+        except ClassificationError as error:
+            log.warning("%d utterances not classified: %s", len(batch), error)
+        except Exception:
+            log.exception("%d utterances not classified: the classifier raised", len(batch))
+        else:
+            self._over_time = 0
+            return answers
+        self._over_time = 0
+        self._metrics.failed("classifier", len(batch))
+        return None
+
+    def _exceeded(self, limit_s: float, count: int) -> None:
+        self._metrics.failed("time_limit", count)
+        self._over_time += 1
+        log.error("%d utterances not classified: no answer within %g s", count, limit_s)
+        if self._over_time >= PATIENCE:
+            raise SerAgentError(f"the classifier hangs: {PATIENCE} times in a row no answer within its time limit")
 
     def _settle(self, utterance: Utterance, answer: Answer) -> None:
         if not self._controls.listening:

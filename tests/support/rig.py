@@ -44,6 +44,7 @@ class Rig:
     sinks: Mapping[str, EventSink] = field(default_factory=lambda: {"record": RecordingSink()})
     detector: VoiceActivityDetector = field(default_factory=LoudnessDetector)
     min_confidence: float | None = None
+    time_limit_s: float = 60.0
     stats_interval_s: float = 60.0
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     hard_mute: bool = False
@@ -60,12 +61,13 @@ class Rig:
             config_digest="0",
             source_name="scripted",
             source=self.source,
-            detector=self.detector,
+            make_detector=lambda: self.detector,
             threshold=0.5,
             segmenter=SegmenterOptions(),
             classifier=self.classifier,
             top=2,
             min_confidence=self.min_confidence,
+            time_limit_s=self.time_limit_s,
             sinks=self.sinks,
             stats_interval_s=self.stats_interval_s,
             hard_mute=self.hard_mute,
