@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_agent.cli.parser import make_parser
+from ser_agent import process, signals
 from ser_agent.errors import EX_OK, EX_SOFTWARE, EX_UNAVAILABLE, SerAgentError
 from ser_agent.sinks.stdout import discard_stdout
 
@@ -32,6 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or that of the error (``ser_agent.errors``); 2 for a wrong command line.
     """
+    runs_an_agent = arguments is None and sys.argv[1:2] == ["run"]
+    if runs_an_agent:
+        signals.hold()
+    try:
+        return _main(arguments)
+    finally:
+        if runs_an_agent:
+            signals.ignore()
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     _make_output_safe()
     try:
         try:
@@ -49,8 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _execute(arguments: Sequence[str] | None) -> int:
+    from ser_agent.cli.parser import make_parser  # takes a tenth of a second: signals must be held before
+
     args = make_parser().parse_args(arguments)
-    command = importlib.import_module(f"ser_agent.cli.{args.command}_command")
+    process.confine()
+    command = importlib.import_module(f"ser_agent.cli.{args.command.replace('-', '_')}_command")
     try:
         code: int = command.execute(args)
     except SerAgentError as error:

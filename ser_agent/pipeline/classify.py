@@ -88,7 +88,10 @@ class ClassifyStage(Stage):
             while True:
                 self.beat()
                 if batch := self._upstream.take(BATCH, POLL_S):
-                    self._classify(batch)
+                    try:
+                        self._classify(batch)
+                    finally:
+                        _overwrite(batch)
         except Closed:
             return
         finally:
@@ -174,6 +177,13 @@ class ClassifyStage(Stage):
         )
         self._publisher.publish(event)
         self._metrics.published(latency_s)
+
+
+def _overwrite(batch: Sequence[Utterance]) -> None:
+    """Let nothing of the sound stay in memory, whoever may still hold the utterances."""
+    for utterance in batch:
+        if utterance.samples.flags.writeable:
+            utterance.samples.fill(0)
 
 
 def _checked(answer: Distribution) -> dict[str, float] | None:

@@ -1,0 +1,96 @@
+"""What was said is nowhere once its event is out: not in the agent's memory, nor in any file, log or topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pytest
+from support.mqtt import Listener, Mosquitto, wait_until
+from support.traces import Tracer, watermarked
+
+from ser_agent.audio import SAMPLE_RATE, Samples
+from ser_agent.audio_files import read_utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into the agent's memory"),
+]
+
+SPEECH = Path(__file__).parents[1] / "data" / "1066_IOM_NEU_XX.opus"
+PATIENCE_S = 60.0
+MOST_BYTES = 2_000
+"""No message has more: too little for any sound."""
+
+
+def quiet(duration_s: float) -> Samples:
+    """A quiet room: noise that is not the sound looked for."""
+    noise = np.random.default_rng(7).normal(0.0, 4.0, round(duration_s * SAMPLE_RATE))
+    return np.rint(noise).astype(np.int16)
+
+
+class Piped:
+    """The agent as a process of its own that hears what is written into its standard input."""
+
+    def __init__(self, folder: Path, config: Mapping[str, object]) -> None:
+        """Start it in a folder in which all lies that it may write to."""
+        (folder / "agent.yaml").write_text(json.dumps({"source": {"type": "stdin"}, **config}))
+        places = {name: str(folder) for name in ("HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME")}
+        with (folder / "agent.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ser_agent", "run", "--config", "agent.yaml"],
+                cwd=folder,
+                env=os.environ | places,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+
+    def hear(self, samples: Samples) -> None:
+        """Let it hear something; returns once the pipe has taken it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(samples.tobytes())
+        self.process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdin is not None
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+        self.process.stdin.close()
+
+
+def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Listener, tmp_path: Path) -> None:
+    sound = watermarked(np.concatenate((quiet(0.5), read_utterance(SPEECH), quiet(0.2))))
+    tracer = Tracer(sound)
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    sinks: list[dict[str, Any]] = [
+        {"type": "mqtt", "port": broker.port},
+        {"type": "jsonlines", "path": "events.jsonl"},
+    ]
+    with Piped(folder, {"sinks": sinks, "log": {"level": "debug"}}) as agent:
+        agent.hear(quiet(1.0))
+        wait_until(lambda: listener.last("/availability") == "online", "it is up", PATIENCE_S)
+        agent.hear(sound)
+        wait_until(lambda: tracer.in_process(agent.process.pid), "it hears the sound, which the search sees")
+        agent.hear(quiet(2.0))
+        wait_until(listener.event_ids, "the event comes", PATIENCE_S)
+        print(tracer.in_process(agent.process.pid))
+        wait_until(lambda: not tracer.in_process(agent.process.pid), "the sound goes", 10)
+    assert not tracer.in_files(tmp_path)
+    assert listener.heard
+    for heard in listener.heard:
+        assert len(heard.payload) <= MOST_BYTES or heard.topic.startswith("homeassistant/"), heard
+        assert not tracer.in_bytes(heard.payload.encode(), heard.topic, every_alignment=True)
