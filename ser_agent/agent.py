@@ -14,7 +14,6 @@ from ulid import ULID
 
 from ser_agent.commands import HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
 from ser_agent.endpointing import Endpointer
-from ser_agent.errors import SerAgentError
 from ser_agent.metrics import Metrics
 from ser_agent.pipeline.classify import ClassifyStage, EventStyle
 from ser_agent.pipeline.deliver import DeliverStage
@@ -22,12 +21,12 @@ from ser_agent.pipeline.listen import ListenStage
 from ser_agent.pipeline.publisher import Publisher
 from ser_agent.pipeline.stage import Ready, Requested, Signalled, Stage, StageEnded, Surroundings
 from ser_agent.pipeline.waiting import UtteranceQueue
-from ser_agent.reports import describe, measure, vitals
+from ser_agent.reports import describe, fault_of, measure, vitals
 from ser_agent.segmenter import Segmenter
 from ser_agent.steering import Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ser_agent.commands import Request
     from ser_agent.messages import AgentStats, EmotionEvent
@@ -168,7 +167,7 @@ class Agent:
                 return Outcome.STOPPED
             case StageEnded(stage, error):
                 if error is not None:
-                    raise _fault(stage, error) from error
+                    raise fault_of(stage, error) from error
                 self._ended += 1
                 return Outcome.ENDED if self._ended == len(self._stages) else None
         return None
@@ -200,7 +199,7 @@ class Agent:
         """Counters since the start and gauges of now."""
         waiting = {name: len(messages) for name, messages in self._publisher.queues.items()}
         waiting["utterances"] = len(self._utterances)
-        counted = getattr(self._parts.source, "counts", dict)()
+        counted: Mapping[str, int] = getattr(self._parts.source, "counts", dict)()
         return measure(self._surroundings.metrics, waiting, self._stages, counted)
 
     def health(self) -> dict[str, object]:
@@ -293,10 +292,3 @@ def _told(sink: str) -> Iterator[None]:
         yield
     except Exception:
         log.exception("sink %s did not end well", sink)
-
-
-def _fault(stage: str, error: BaseException) -> SerAgentError:
-    if isinstance(error, SerAgentError):
-        return error
-    log.error("stage %s died", stage, exc_info=error)
-    return SerAgentError(f"stage {stage} died: {type(error).__name__}: {error}")

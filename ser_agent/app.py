@@ -19,6 +19,8 @@ from ser_agent.parts import Parts
 from ser_agent.pipeline.stage import Occurrences, Requested, Signalled
 from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
+from ser_agent.signals import SIGNALS, held
+from ser_agent.sinks.page import PageSink
 from ser_agent.state import StateFile, state_file, state_folder
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PAGE = "web"
+"""Name of the live page among the sinks: its section of the configuration."""
 RESTART_LEAST_S = 75.0
 """A process so young is not restarted: systemd gives up on a unit that starts six times in 300 s."""
 
@@ -68,8 +71,10 @@ class Workshop:
         return classifier
 
     def sinks(self) -> Mapping[str, EventSink]:
-        """Where messages go, by unique name."""
-        return {name: self._make("sinks", options, name) for name, options in named_sinks(self._config)}
+        """Where messages go, by unique name; the live page is one of them."""
+        sinks = {name: self._make("sinks", options, name) for name, options in named_sinks(self._config)}
+        page = {PAGE: PageSink(self._config.web, self._context)} if self._config.web.enabled else {}
+        return {**sinks, **page}
 
     def _make(self, port: Port, options: PluginOptions, name: str = "") -> Any:  # noqa: ANN401 - of any port
         return factory_for(port, options)(options, replace(self._context, name=name))
@@ -138,6 +143,8 @@ class Application:
             SerAgentError: a part cannot be had, or a stage died.
         """
         before = {signum: signal.signal(signum, self._on_signal) for signum in SIGNALS}
+        for signum in held():
+            self._on_signal(signum, None)
         try:
             return self._run()
         finally:

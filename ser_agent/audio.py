@@ -34,17 +34,41 @@ class AudioFrame:
             faster than real time counts on from the time it was opened.
         starts_stream: the sound before this frame belongs to something else (another file): no utterance
             may span the border.
+        site: slug of the place that it was heard at, where a source hears several; each counts offsets of its
+            own. None: the agent's own site.
+        session: of the voice assistant that listens there just now, if any.
     """
 
     samples: Samples
     offset: int
     captured_at: float
     starts_stream: bool = False
+    site: str | None = None
+    session: str | None = None
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return len(self.samples) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Lull:
+    """What a source may yield instead of a frame: nothing to hear, and why.
+
+    Attributes:
+        kind: ``waiting``: it is open, and nobody has anything to say to it; ``silent``: the site's sound has
+            ceased to come; ``away``: for so long that the site counts as switched off; ``forgotten``: its place is
+            given to another one, and it is a stranger from now on.
+        site: of which site; None: of the source as a whole.
+    """
+
+    kind: Literal["waiting", "silent", "away", "forgotten"]
+    site: str | None = None
+
+
+Sound: TypeAlias = AudioFrame | Lull
+"""What a source yields."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +82,8 @@ class Utterance:
         captured_at: monotonic time in seconds of the first sample.
         closed_at: monotonic time in seconds at which the sound was in that decided its end; latencies count
             from here.
+        site: where it was heard, as its frames say; None: the agent's own site.
+        session: of the voice assistant that listened meanwhile, if any.
     """
 
     samples: Samples
@@ -65,6 +91,8 @@ class Utterance:
     end_reason: EndReason
     captured_at: float
     closed_at: float
+    site: str | None = None
+    session: str | None = None
 
     @property
     def duration_s(self) -> float:

@@ -147,6 +147,7 @@ DISCOVERY: Final[Json] = {
                 "serial_number": _TEXT,
                 "suggested_area": _TEXT,
                 "configuration_url": _TEXT,
+                "via_device": _TEXT,
             },
             "required": ["identifiers", "name"],
             "additionalProperties": False,

@@ -50,7 +50,7 @@ class EmotionEvent(Message):
     id: str = Field(default_factory=lambda: str(ULID()))
     """Unique, and sorts by time of making (ULID)."""
     agent: str
-    """The site: which agent heard it."""
+    """The site: which agent, or which satellite of it, heard it."""
     started_at: Timestamp
     """When the utterance began, UTC."""
     offset_s: float
@@ -73,18 +73,30 @@ class EmotionEvent(Message):
     """Name and revision of the model."""
     latency_ms: int = Field(ge=0)
     """From the sound that decided the utterance's end to this event."""
+    session_id: str | None = None
+    """The voice assistant's session in which it was said, where the source knows of one."""
 
 
 class Availability(Message):
-    """The agent is up (after the first frame), or about to stop."""
+    """The agent is up (after the first frame), or about to stop; or a satellite is heard, or no longer."""
 
     online: bool
+    site: str | None = None
+    """Of which satellite; None: of the agent."""
+
+
+class SiteForgotten(Message):
+    """A satellite has been silent for so long that nothing of it is kept any more."""
+
+    site: str
 
 
 class SpeechState(Message):
     """Somebody began or ceased to speak."""
 
     speaking: bool
+    site: str | None = None
+    """At which satellite; None: anywhere."""
 
 
 class MicrophoneState(Message):
@@ -93,6 +105,8 @@ class MicrophoneState(Message):
     connected: bool
     lost: bool = False
     """They ceased although the source had neither ended nor been closed."""
+    site: str | None = None
+    """From which satellite; None: from any."""
 
 
 class ListeningState(Message):
@@ -142,6 +156,8 @@ class AgentStats(Message):
     """Utterances given up, by reason (``too_short``, ``overload`` …)."""
     frames_dropped: int
     """Frames lost between the device and the detector."""
+    source: dict[str, int] = {}
+    """What the source counts, by name: ``sites`` heard, ``garbage`` that was no sound …"""
     lost_by_sink: dict[str, int]
     """Messages that a sink could not deliver."""
     queues: dict[str, int]
@@ -161,6 +177,7 @@ class AgentStats(Message):
 AnyMessage: TypeAlias = (
     EmotionEvent
     | Availability
+    | SiteForgotten
     | SpeechState
     | MicrophoneState
     | ListeningState
@@ -198,7 +215,7 @@ def make_event(  # noqa: PLR0913 - an event has that many independent parts
     Args:
         utterance: what was said.
         distribution: a probability for each label, summing to 1.
-        site: which agent.
+        site: which agent; an utterance that was heard elsewhere says so itself.
         source: kind of the source.
         model: name and revision of the model.
         started_at: when the utterance began; time-zone aware.
@@ -209,7 +226,7 @@ def make_event(  # noqa: PLR0913 - an event has that many independent parts
     scores = top_scores(distribution, top)
     best = scores[0]
     return EmotionEvent(
-        agent=site,
+        agent=site if utterance.site is None else utterance.site,
         started_at=started_at,
         offset_s=round(utterance.start_s, 3),
         duration_s=round(utterance.duration_s, 3),
@@ -221,4 +238,5 @@ def make_event(  # noqa: PLR0913 - an event has that many independent parts
         source=source,
         model=model,
         latency_ms=max(0, round(latency_s * 1000)),
+        session_id=utterance.session,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ser_agent.audio import AudioFrame, Samples, Utterance
+    from ser_agent.audio import Samples, Sound, Utterance
     from ser_agent.commands import CommandDesk
     from ser_agent.messages import AnyMessage
 
@@ -49,12 +49,14 @@ class PluginContext:
         base_dir: folder that relative paths of the configuration count from.
         state: facts that outlive the process; each plugin has a section of its own, named after its type.
         desk: where the agent takes commands; None where no agent runs.
+        name: of the plugin, unique among those of its port; empty where it is the only one.
     """
 
     site: str
     base_dir: Path
     state: StateFile = field(default_factory=StateFile)
     desk: CommandDesk | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,11 @@ class AudioSource(Protocol):
             SourceError: the device or file cannot be had; the message names it and the reason.
         """
 
-    def frames(self) -> Iterator[AudioFrame]:
+    def frames(self) -> Iterator[Sound]:
         """Yield frames until the source ends or is closed from another thread (within 1 s).
+
+        A source that hears several sites, or that may have nothing to hear for long, yields a ``Lull`` meanwhile,
+        at least every 10 s: it is the stage's sign of life.
 
         Raises:
             SourceLost: within 3 s of the last frame when the device ceases to deliver; never silence instead.

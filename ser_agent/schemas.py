@@ -64,7 +64,7 @@ def schemas() -> tuple[Schema, ...]:
     site = "ser-agent/<site>/"
     return (
         Schema("availability", "1.0", (site + "availability",), _words("online", "offline")),
-        Schema("event", "1.0", (site + "event",), _event()),
+        Schema("event", "1.1", (site + "event",), _event()),
         Schema("emotion", "1.0", (site + "emotion",), _emotion()),
         Schema("mood", "1.0", (site + "mood",), _mood()),
         Schema(
@@ -75,10 +75,10 @@ def schemas() -> tuple[Schema, ...]:
         ),
         Schema("threshold", "1.0", (site + "threshold/state", site + "threshold/set"), _SCORE),
         Schema("info", "1.0", (site + "info",), _of_model(AgentInfo)),
-        Schema("stats", "1.0", (site + "stats",), _of_model(AgentStats)),
+        Schema("stats", "1.1", (site + "stats",), _of_model(AgentStats)),
         Schema("request", "1.0", (site + "request/<command>",), _request()),
         Schema("response", "1.0", (site + "response/<command>",), _response()),
-        Schema("discovery", "1.0", ("homeassistant/device/<id>/config",), DISCOVERY),
+        Schema("discovery", "1.1", ("homeassistant/device/<id>/config",), DISCOVERY),
     )
 
 

@@ -217,7 +217,7 @@ def check_source(source: AudioSource, frames: int = 20) -> None:
     for _ in range(2):
         source.open()
         expected: int | None = None
-        for count, frame in enumerate(source.frames(), start=1):
+        for count, frame in enumerate((s for s in source.frames() if isinstance(s, AudioFrame)), start=1):
             assert frame.samples.dtype == np.int16, "samples are not int16"  # noqa: S101
             assert frame.samples.ndim == 1, "samples are not mono"  # noqa: S101
             assert len(frame.samples) > 0, "a frame is empty"  # noqa: S101

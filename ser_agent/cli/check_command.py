@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_agent.app import Workshop
-from ser_agent.audio import HOP_SAMPLES
+from ser_agent.audio import HOP_SAMPLES, Lull
 from ser_agent.cli.settings import load_settings
 from ser_agent.errors import EX_OK, EX_UNAVAILABLE, SerAgentError, SourceError
+from ser_agent.state import StateFile, state_folder, state_of_another
 
 if TYPE_CHECKING:
     import argparse
@@ -28,10 +29,25 @@ def execute(args: argparse.Namespace) -> int:
     """Check, and say what was found."""
     loaded = load_settings(args)
     print(f"configuration: valid ({loaded.file or 'defaults'})")
-    for name, sink in Workshop(loaded).sinks().items():
+    state = StateFile() if loaded.file is None else state_of_another(loaded.file, state_folder())
+    code = EX_OK
+    for name, sink in Workshop(loaded, state).sinks().items():
         for warning in getattr(sink, "warnings", list)():
             print(f"sink {name}: WARNING: {warning}")
-    return _check_live(loaded) if args.live else EX_OK
+        code = max(code, _report(name, sink))
+    return max(code, _check_live(loaded) if args.live else EX_OK)
+
+
+def _report(name: str, sink: EventSink) -> int:
+    """Sinks with an operation ``report()`` may have something to say of an agent that is running, or has been."""
+    try:
+        said = getattr(sink, "report", lambda: None)()
+    except SerAgentError as error:
+        print(f"sink {name}: NOT OK: {error}")
+        return error.exit_code
+    if said is not None:
+        print(f"sink {name}: {said}")
+    return EX_OK
 
 
 def _check_live(loaded: Loaded) -> int:
@@ -64,11 +80,13 @@ def _hear(workshop: Workshop) -> str:
     timer = threading.Timer(FIRST_FRAME_S, give_up)
     timer.start()
     try:
-        frame = next(iter(source.frames()), None)
+        sound = next(iter(source.frames()), None)
     finally:
         timer.cancel()
         source.close()
-    if frame is None:
+    if isinstance(sound, Lull):
+        return "it is there, and waits for sound"
+    if sound is None:
         raise SourceError(
             f"no sound within {FIRST_FRAME_S:g} s" if late.is_set() else "it ended without any sound"
         )

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from typing import TYPE_CHECKING
 
-from ser_agent.audio import Utterance
+from ser_agent.audio import Lull
 from ser_agent.backoff import Backoff
 from ser_agent.errors import SourceError, SourceLost
-from ser_agent.messages import Availability, ListeningState, MicrophoneState, SpeechState
+from ser_agent.messages import Availability, ListeningState
+from ser_agent.pipeline.lanes import Lane, Lanes
+from ser_agent.pipeline.presence import Presence
 from ser_agent.pipeline.stage import POLL_S, Ready, Stage, Surroundings
-from ser_agent.segmenter import Discarded, SpeechEnded, SpeechStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
-    from ser_agent.audio import AudioFrame
-    from ser_agent.buffer import BoundedQueue
+    from ser_agent.audio import AudioFrame, Sound, Utterance
     from ser_agent.endpointing import Endpointer
+    from ser_agent.pipeline.waiting import UtteranceQueue
     from ser_agent.ports import AudioSource
-    from ser_agent.segmenter import SegmenterOutput
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +31,37 @@ BACKOFF_MOST_S = 15.0
 class ListenStage(Stage):
     """Listens until the source ends or ``stop`` is called; a source that is lost is opened again and again.
 
-    While nobody wants sound the source is closed, and the stage goes on giving signs of life.
+    While nobody wants sound the source is closed, and the stage goes on giving signs of life. A source may hear
+    several sites: each has a lane of its own, and all of them go through the detectors in this one thread.
     """
 
     def __init__(
         self,
         source: AudioSource,
-        endpointer: Endpointer,
-        downstream: BoundedQueue[Utterance],
+        make_endpointer: Callable[[], Endpointer],
+        downstream: UtteranceQueue,
         surroundings: Surroundings,
     ) -> None:
+        """Prepare.
+
+        Args:
+            source: where sound comes from.
+            make_endpointer: makes one for each site.
+            downstream: takes utterances.
+            surroundings: what all stages share.
+        """
         super().__init__("listen", surroundings)
         self._source = source
-        self._endpointer = endpointer
         self._downstream = downstream
+        self._presence = Presence(self._publisher.publish)
+        self._lanes = Lanes(
+            lambda site: Lane(site, make_endpointer(), self._presence, self._hand_over, surroundings)
+        )
         self._stopping = threading.Event()
         self._muted = threading.Event()
         self._attention = threading.Event()
         self._backoff: Backoff | None = None
         self._up = False
-        self._connected = False
-        self._speaking = False
-        self._expected_offset = 0
 
     def stop(self) -> None:
         """Let the utterance in progress be finished and end; may be called from any thread."""
@@ -72,7 +80,7 @@ class ListenStage(Stage):
     @property
     def connected(self) -> bool:
         """Whether frames arrive."""
-        return self._connected
+        return self._presence.heard_anywhere
 
     def work(self) -> None:
         """Listen until the end."""
@@ -86,15 +94,16 @@ class ListenStage(Stage):
                     return
         finally:
             self._source.close()
-            self._say_disconnected(lost=False)
+            self._fall_silent()
             self._downstream.close()
 
     def _rest(self) -> None:
         """Keep the source closed until sound is wanted again."""
         self._source.close()
         self._backoff = None
-        self._abandon_utterance()
-        self._say_disconnected(lost=False)
+        for lane in self._lanes:
+            lane.abandon()
+        self._fall_silent()
         self._publisher.publish(ListeningState(on=False))
         self._become_up()
         while not (self._controls.listening or self._stopping.is_set()):
@@ -143,10 +152,10 @@ class ListenStage(Stage):
         if self._is_interrupted():  # while it was being opened: ``close`` came too early to be noticed
             return False
         try:
-            for frame in self._source.frames():
+            for sound in self._source.frames():
                 if self._muted.is_set():
                     return False
-                self._take(frame)
+                self._take(sound)
         except SourceLost as lost:
             if not self._up and not self._is_interrupted():
                 raise
@@ -155,27 +164,38 @@ class ListenStage(Stage):
             return False
         if self._muted.is_set():
             return False
-        self._handle(self._endpointer.finish("end_of_stream"))
+        for lane in self._lanes:
+            lane.finish("end_of_stream")
         return True
 
-    def _take(self, frame: AudioFrame) -> None:
+    def _take(self, sound: Sound) -> None:
         self.beat()
-        if not self._connected:
-            self._connect(frame)
-        elif frame.offset > self._expected_offset:
-            self._metrics.lost_frames(math.ceil((frame.offset - self._expected_offset) / len(frame.samples)))
-        self._expected_offset = frame.offset + len(frame.samples)
-        self._metrics.heard(frame)
-        self._handle(self._endpointer.feed(frame))
+        if isinstance(sound, Lull):
+            self._take_lull(sound)
+            return
+        if not self._presence.heard_anywhere:
+            self._come_up(sound)
+        self._lanes.of(sound.site).take(sound)
 
-    def _connect(self, frame: AudioFrame) -> None:
-        self._connected = True
-        self._expected_offset = frame.offset
+    def _take_lull(self, lull: Lull) -> None:
+        lane = self._lanes.known(lull.site)
+        match lull.kind:
+            case "waiting":
+                self._backoff = None
+                self._become_up()
+            case "silent" if lane is not None:
+                lane.lose()
+            case "away" if lane is not None:
+                lane.leave()
+            case "forgotten":
+                self._lanes.drop(lull.site)
+
+    def _come_up(self, frame: AudioFrame) -> None:
+        """Sound arrives from somewhere, where none did."""
         self._backoff = None
-        if self._up:
+        if self._up and frame.site is None:
             log.info("sound arrives again")
         self._become_up()
-        self._publisher.publish(MicrophoneState(connected=True))
 
     def _become_up(self) -> None:
         if not self._up:
@@ -185,50 +205,23 @@ class ListenStage(Stage):
 
     def _disconnect(self, lost: SourceLost) -> None:
         log.warning("source lost: %s", lost)
-        self._handle(self._endpointer.finish("source_lost"))
-        self._say_disconnected(lost=True)
+        for lane in self._lanes:
+            lane.lose()
         self._lose_source()
 
-    def _say_disconnected(self, *, lost: bool) -> None:
-        if self._connected:
-            self._connected = False
-            self._publisher.publish(MicrophoneState(connected=False, lost=lost))
+    def _fall_silent(self) -> None:
+        for lane in self._lanes:
+            lane.fall_silent()
 
     def _lose_source(self) -> None:
         """Close it, and let the next attempt to open it wait longer than the one before."""
         self._source.close()
         self._backoff = self._backoff or Backoff(BACKOFF_MOST_S)
 
-    def _abandon_utterance(self) -> None:
-        """Nobody wants to know how the utterance in progress sounds."""
-        for output in self._endpointer.finish("end_of_stream"):
-            if isinstance(output, Utterance):
-                self._metrics.dropped("muted")
-            else:
-                self._handle([output])
-
-    def _handle(self, outputs: Iterable[SegmenterOutput]) -> None:
-        for output in outputs:
-            match output:
-                case SpeechStarted():
-                    self._metrics.began()
-                    self._say_speaking(speaking=True)
-                case Utterance():
-                    self._hand_over(output)
-                case Discarded():
-                    self._metrics.dropped("too_short")
-                case SpeechEnded():
-                    self._say_speaking(speaking=False)
-
-    def _say_speaking(self, *, speaking: bool) -> None:
-        if speaking != self._speaking:
-            self._speaking = speaking
-            self._publisher.publish(SpeechState(speaking=speaking))
-
     def _hand_over(self, utterance: Utterance) -> None:
         if self._source.live:
-            if self._downstream.put(utterance) is not None:
-                self._metrics.dropped("overload")
+            if dropped := len(self._downstream.put(utterance)):
+                self._metrics.dropped("overload", dropped)
                 log.warning("the classifier does not keep up: dropped the oldest utterance waiting")
             return
         while not self._downstream.put_wait(utterance, POLL_S):

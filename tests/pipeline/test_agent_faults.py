@@ -13,9 +13,10 @@ import pytest
 from support.mqtt import wait_until
 from support.rig import PAUSE, SPEECH, Rig, speech
 
-from ser_agent.agent import UTTERANCES_WAITING, Outcome
+from ser_agent.agent import Outcome
 from ser_agent.errors import EX_SOFTWARE, SerAgentError, SourceError, SourceLost
 from ser_agent.pipeline.stage import Occurrence, Signalled, StageEnded
+from ser_agent.pipeline.waiting import MOST_OF_A_SITE
 from ser_agent.testing import FakeClassifier, RecordingSink, ScriptedSource
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def test_a_classifier_that_answers_nothing_at_all_is_a_failure_too() -> None:
 def test_a_part_that_calls_exit_in_its_thread_ends_the_agent_and_all_its_threads(*, live: bool) -> None:
     def leave(_: Utterance) -> Mapping[str, float]:
         # More have begun than may wait: a source that can wait does so when the classifier goes.
-        wait_until(lambda: agent.books.begun > UTTERANCES_WAITING + 1, "the queue is full")
+        wait_until(lambda: agent.books.begun > MOST_OF_A_SITE + 1, "the queue is full")
         sys.exit(3)
 
     rig = Rig(ScriptedSource(speech(*[SPEECH, PAUSE] * 12), live=live), FakeClassifier(leave))
@@ -208,7 +209,7 @@ def test_a_source_that_can_wait_does_so_with_signs_of_life_and_loses_nothing(
 
     def slow(utterance: Utterance) -> Mapping[str, float]:
         if utterance.offset == 0:
-            wait_until(lambda: agent.books.begun > UTTERANCES_WAITING + 1, "the queue is full")
+            wait_until(lambda: agent.books.begun > MOST_OF_A_SITE + 1, "the queue is full")
             monkeypatch.setattr(agent._listen, "beat", signs.release)
             assert all(signs.acquire(timeout=PATIENCE_S) for _ in range(100))
         return {"happy": 1.0}

@@ -53,9 +53,9 @@ class Rig:
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
     _desk: CommandDesk | None = None
 
-    def agent(self) -> Agent:
-        """The agent, not yet started."""
-        parts = Parts(
+    def parts(self) -> Parts:
+        """What the agent is made of."""
+        return Parts(
             site="attic",
             version="1",
             config_digest="0",
@@ -74,7 +74,10 @@ class Rig:
             state=self.state,
             desk=self.desk,
         )
-        return Agent(parts, self.occurrences, self.notifier, self.objection)
+
+    def agent(self) -> Agent:
+        """The agent, not yet started."""
+        return Agent(self.parts(), self.occurrences, self.notifier, self.objection)
 
     @property
     def desk(self) -> CommandDesk:

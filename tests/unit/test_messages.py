@@ -47,6 +47,7 @@ def test_an_event_on_the_wire_is_schema_1() -> None:
         "source": "microphone",
         "model": "embedded@1",
         "latency_ms": 141,
+        "session_id": None,
     }
 
 

@@ -124,6 +124,7 @@ AN_EVENT = {
     "source": "microphone",
     "model": "embedded@1",
     "latency_ms": 141,
+    "session_id": None,
     "event_type": "sad",
 }
 
