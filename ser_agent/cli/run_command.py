@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ser_agent import __version__, logs
+from ser_agent import __version__, logs, signals
 from ser_agent.agent import Outcome
 from ser_agent.app import Application
 from ser_agent.cli.settings import load_settings
@@ -37,15 +37,23 @@ def execute(args: argparse.Namespace) -> int:
             loaded = with_stand_ins(loaded, cleanup, any_source=not _names_a_source(args))
         wants_console = not args.quiet and (loaded.file is None or sys.stdout.isatty())
         adapt = _with_console if wants_console else _as_it_is
+        if signals.stop_is_wanted():
+            return EX_OK
         notifier = Notifier()
         outcome = Application(adapt(loaded), _reloading(args, loaded.file, adapt), notifier).run()
-    if outcome is not Outcome.RESTART:
+    if outcome is not Outcome.RESTART or signals.stop_is_wanted():
         return EX_OK
-    if notifier.supervised:
-        return EX_RESTART
+    return EX_RESTART if notifier.supervised else _execute_anew()
+
+
+def _execute_anew() -> int:
+    """Replace this process by a new one of the same kind; a signal sent meanwhile reaches that."""
     log.info("starting again")
     sys.stdout.flush()
-    return os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+    with signals.blocked():
+        if signals.stop_is_wanted():
+            return EX_OK
+        return os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
 
 
 def _names_a_source(args: argparse.Namespace) -> bool:
