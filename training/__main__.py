@@ -60,6 +60,9 @@ COMMANDS = {
         },
     ),
     "distil": Command("training.distil", "distil", "train the front end, or go on training it"),
+    "teach": Command(
+        "training.teachers", "teach", "train teachers, and keep what they hear in the training clips", OWN_CLIPS
+    ),
     "finetune": Command("training.finetune", "finetune", "train the model, or go on training it", OWN_CLIPS),
     "evaluate": Command(
         "training.evaluate",
@@ -80,6 +83,20 @@ COMMANDS = {
             "--folder": {"type": Path, "help": "for the report (default: docs/model)"},
         },
     ),
+    "abroad": Command(
+        "training.elsewhere",
+        "abroad",
+        "train without a corpus, and judge on it",
+        {
+            "--only": {
+                "nargs": "+",
+                "default": (),
+                "metavar": "CORPUS",
+                "help": "leave out these, one at a time (default: each that has acted emotion)",
+            }
+        },
+    ),
+    "folds": Command("training.elsewhere", "folds", "judge on all of RAVDESS's actors, in folds by actor"),
     "compare": Command(
         "training.compare.command",
         "compare",

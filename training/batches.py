@@ -10,10 +10,12 @@ import torch
 from training.corpora import MODEL_LABELS, sampling_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from training.cache import Floats
-    from training.corpora import Clip, CrowdVotes
+    from training.corpora import Clip
     from training.settings import Settings
     from training.states import States
 
@@ -36,6 +38,16 @@ class Batch(NamedTuple):
     allowed: torch.Tensor
 
 
+class Advice(NamedTuple):
+    """Somebody who has a share in the targets.
+
+    ``of`` gives what they make of a clip: probabilities of the first of ``MODEL_LABELS``; None: they do not know.
+    """
+
+    of: Callable[[Clip], NDArray[np.float64] | None]
+    share: float
+
+
 class Batches:
     """Draws training batches from all looks.
 
@@ -43,7 +55,7 @@ class Batches:
         clips: to draw from: corpora by their shares, and in each its labels equally often.
         looks: states of each look at the clips.
         settings: of the experiment.
-        votes: the crowd's, which become a part of the target; None: they don't.
+        advisers: who become a part of the target.
         rng: where chance comes from.
     """
 
@@ -52,7 +64,7 @@ class Batches:
         clips: Sequence[Clip],
         looks: Sequence[States],
         settings: Settings,
-        votes: CrowdVotes | None,
+        advisers: Sequence[Advice],
         rng: np.random.Generator,
     ) -> None:
         self._clips = clips
@@ -61,7 +73,7 @@ class Batches:
         self._rng = rng
         self.weights = np.array(sampling_weights(clips, settings.shares))
         self._allowed = torch.tensor([clip.allowed(MODEL_LABELS) for clip in clips])
-        self._targets = torch.stack([self._target(clip, votes) for clip in clips])
+        self._targets = torch.stack([self._target(clip, advisers) for clip in clips])
         self._masking: Floats = np.mean([looks[0][clip.path].mean(axis=0) for clip in clips[::20]], axis=0)
 
     def draw(self) -> Batch:
@@ -71,15 +83,15 @@ class Batches:
         batch = self._batch([self._states(index) for index in chosen], chosen)
         return self._mixed(batch) if self._rng.random() < goal.p_mixup else batch
 
-    def _target(self, clip: Clip, votes: CrowdVotes | None) -> torch.Tensor:
-        """The label asked for, a share of the crowd's votes, and a little of each label that is allowed."""
+    def _target(self, clip: Clip, advisers: Sequence[Advice]) -> torch.Tensor:
+        """The label asked for, the advisers' shares, and a little of each label that is allowed."""
         target = np.zeros(len(MODEL_LABELS))
         target[clip.label] = 1.0
-        crowd = votes.of(clip) if votes else None
-        if crowd is not None:
-            share = self._settings.finetune.votes
-            target *= 1.0 - share
-            target[: len(crowd)] += share * crowd
+        for adviser in advisers:
+            advice = adviser.of(clip)
+            if advice is not None:
+                target *= 1.0 - adviser.share
+                target[: len(advice)] += adviser.share * advice
         allowed = np.array(clip.allowed(MODEL_LABELS), dtype=float)
         smoothing = self._settings.label_smoothing
         return torch.from_numpy((1.0 - smoothing) * target + smoothing * allowed / allowed.sum()).float()

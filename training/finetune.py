@@ -10,15 +10,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import Wav2Vec2Model
 
-from training.batches import Batches
+from training.batches import Advice, Batches
 from training.cache import Cache
 from training.corpora import CrowdVotes, read_clips
 from training.head import fit_head, pooled_states
-from training.network import new_model, soft_cross_entropy
+from training.network import load_model, new_model, soft_cross_entropy
 from training.progress import Progress
 from training.sound import Augmenter
 from training.states import LowerPart, States, write_states
-from training.upper import UpperPart, put_together
+from training.teachers import TeachersAnswers
+from training.upper import UpperPart, put_together, take_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,19 +41,38 @@ def finetune(settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     cache = Cache(settings.cache_folder)
     clips = cache.usable([clip for clip in read_clips(settings) if clip.part == "train"])
+    learn(settings, clips, compute_looks(settings, cache, clips))
+
+
+def learn(settings: Settings, clips: Sequence[Clip], looks: Sequence[States]) -> int:
+    """Train on some clips, or go on training, and put the checkpoint into the run's folder.
+
+    Args:
+        settings: of the experiment.
+        clips: to learn from.
+        looks: states of each look at these clips, and maybe at others.
+
+    Returns:
+        How many steps it took.
+    """
     start = start_folder(settings)
-    encoder = Wav2Vec2Model.from_pretrained(start, dtype=torch.float32)
-    looks = _looks(settings, cache, clips, encoder)
-    upper = UpperPart(encoder, settings.finetune.frozen_layers)
-    votes = CrowdVotes(settings.corpora_folder) if settings.finetune.votes else None
-    batches = Batches(clips, looks, settings, votes, np.random.default_rng(settings.seed))
-    if not (settings.run_folder / "upper.pt").exists():
+    upper = UpperPart(_encoder(start), settings.finetune.frozen_layers)
+    batches = Batches(clips, looks, settings, advisers(settings), np.random.default_rng(settings.seed))
+    if settings.head.keep:
+        take_head(upper, load_model(start))
+    elif not (settings.run_folder / "upper.pt").exists():
         loss = fit_head(upper, pooled_states(upper, clips, looks[0]), clips, batches.weights, settings)
         print(f"head: cross entropy {loss:.3f}", flush=True)
-    averaged = _train(settings, upper, batches)
+    averaged, steps = _train(settings, upper, batches)
     model = new_model(start)
     put_together(model, averaged)
     model.save_pretrained(settings.run_folder / "last")
+    return steps
+
+
+def _encoder(start: Path) -> Wav2Vec2Model:
+    # The plain attention: the backward pass of the other one is slow on processors.
+    return Wav2Vec2Model.from_pretrained(start, dtype=torch.float32, attn_implementation="eager")
 
 
 def start_folder(settings: Settings) -> Path:
@@ -61,9 +81,24 @@ def start_folder(settings: Settings) -> Path:
     return distilled if distilled.exists() else settings.start_folder
 
 
-def _looks(settings: Settings, cache: Cache, clips: Sequence[Clip], encoder: Wav2Vec2Model) -> list[States]:
+def advisers(settings: Settings) -> list[Advice]:
+    """Say who has a share in the targets: the crowd, and the teachers.
+
+    Raises:
+        FileNotFoundError: they are asked for, and are not there.
+    """
+    goal = settings.finetune
+    found = []
+    if goal.votes:
+        found.append(Advice(CrowdVotes(settings.corpora_folder).of, goal.votes))
+    if goal.teacher:
+        found.append(Advice(TeachersAnswers(settings.teachers_file).of, goal.teacher))
+    return found
+
+
+def compute_looks(settings: Settings, cache: Cache, clips: Sequence[Clip]) -> list[States]:
     """Compute the frozen layers' states of several augmented looks at each clip, where they are not there yet."""
-    lower = LowerPart(encoder, settings.finetune.frozen_layers)
+    lower = LowerPart(_encoder(start_folder(settings)), settings.finetune.frozen_layers)
     looks = []
     for number in range(settings.finetune.looks):
         path = settings.run_folder / "states" / f"look{number}.f16"
@@ -74,8 +109,8 @@ def _looks(settings: Settings, cache: Cache, clips: Sequence[Clip], encoder: Wav
     return looks
 
 
-def _train(settings: Settings, upper: UpperPart, batches: Batches) -> UpperPart:
-    """Train the upper layers, and give their weights' running average."""
+def _train(settings: Settings, upper: UpperPart, batches: Batches) -> tuple[UpperPart, int]:
+    """Train the upper layers, and give their weights' running average and the number of steps."""
     goal = settings.finetune
     averaged = AveragedModel(upper, multi_avg_fn=_average(goal.average), use_buffers=True)
     optimizer = _optimizer(settings, upper)
@@ -91,7 +126,9 @@ def _train(settings: Settings, upper: UpperPart, batches: Batches) -> UpperPart:
             for group in optimizer.param_groups:
                 group["lr"] = group["full"] * progress.pace
             batch = batches.draw()
-            loss = soft_cross_entropy(upper(batch.states, batch.kept), batch.targets, batch.allowed)
+            with torch.autocast("cpu", torch.bfloat16, enabled=goal.precision == "bfloat16"):
+                logits = upper(batch.states, batch.kept)
+            loss = soft_cross_entropy(logits, batch.targets, batch.allowed)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(upper.parameters(), 1.0)
@@ -102,7 +139,7 @@ def _train(settings: Settings, upper: UpperPart, batches: Batches) -> UpperPart:
             progress.say(f"cross entropy {np.mean(losses[-200:]):.3f}")
         if progress.due:
             progress.save(parts)
-    return cast("UpperPart", averaged.module)
+    return cast("UpperPart", averaged.module), progress.step
 
 
 def _average(decay: float) -> Any:  # noqa: ANN401 - torch gives it no type

@@ -38,9 +38,34 @@ class DistilSettings(_Section):
     learning_rate: float = Field(6e-4, gt=0)
 
 
-class HeadSettings(_Section):
-    """The first step: the head alone, on states that were pooled once."""
+class TeacherSettings(_Section):
+    """Heads on the frozen teacher that tell of each clip what they hear, though they never heard its speaker.
 
+    Attributes:
+        folds: into which the speakers are divided; each is answered for by heads that learned from the others.
+        members: how many heads answer together.
+        steps: of each head's training.
+        hidden: the width of a head.
+    """
+
+    folds: int = Field(5, ge=2)
+    members: int = Field(3, ge=1)
+    steps: int = Field(1500, ge=1)
+    batch_size: int = Field(128, ge=1)
+    hidden: int = Field(256, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+
+
+class HeadSettings(_Section):
+    """The first step: the head alone, on states that were pooled once.
+
+    Attributes:
+        keep: take the head of the checkpoint to start from instead.
+    """
+
+    keep: bool = False
     steps: int = Field(1500, ge=1)
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
@@ -58,7 +83,9 @@ class FinetuneSettings(_Section):
         frozen_layers: of the encoder, with all below them.
         layer_decay: of the learning rate, from each layer to the one below.
         average: of the weights over steps: how much of the average stays at each.
+        precision: of the multiplications; weights, sums and normalisations are in single precision always.
         votes: share of the crowd's votes in the targets that have some.
+        teacher: share of what the teachers hear in the targets that have it.
         p_mixup: of mixing a batch with itself.
         p_mask: of masking a stretch of a clip.
         max_s: the longest crop, in seconds.
@@ -75,10 +102,30 @@ class FinetuneSettings(_Section):
     layer_decay: float = Field(0.8, gt=0, le=1)
     weight_decay: float = Field(0.02, ge=0)
     average: float = Field(0.998, ge=0, lt=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
     votes: float = Field(0.0, ge=0, le=1)
+    teacher: float = Field(0.0, ge=0, le=1)
     p_mixup: float = Field(0.25, ge=0, le=1)
     p_mask: float = Field(0.5, ge=0, le=1)
     max_s: float = Field(3.0, gt=0.5)
+
+
+class ElsewhereSettings(_Section):
+    """Trainings that answer for a whole corpus, or for all of RAVDESS's actors: the same steps, on less time.
+
+    Attributes:
+        start_from: the encoder, which must not have learned from any label.
+        looks: how many augmented looks at each clip.
+        frozen_layers: of the encoder, with all below them.
+        minutes: of each training.
+        folds: into which RAVDESS's actors are divided.
+    """
+
+    start_from: Path = Path("../shared/pretrained/wav2vec2-tiny-init")
+    looks: int = Field(1, ge=1)
+    frozen_layers: int = Field(2, ge=0)
+    minutes: float = Field(6.0, gt=0)
+    folds: int = Field(6, ge=2)
 
 
 class AugmentSettings(_Section):
@@ -135,7 +182,7 @@ class Settings(_Section):
         shares: how often each corpus is drawn in training, relative to the others; 1 where nothing is said.
         cache: the folder of decoded sound; likewise.
         start_from: the checkpoint to start from; likewise.
-        teacher: Whisper's encoder, whose stem the front end learns; likewise.
+        teacher: Whisper's encoder, whose stem the front end learns, and on which the teachers stand; likewise.
         held_out: speakers of the train split, by corpus, that choose the checkpoint and the temperature.
         home_prior: how often each emotion is to be expected in a home: goes into the checkpoint, for the agent.
         label_smoothing: share of the target that is spread over the labels of the clip's corpus.
@@ -159,8 +206,10 @@ class Settings(_Section):
     threads: int = Field(2, ge=1)
     seed: int = 1
     distil: DistilSettings = DistilSettings()
+    teachers: TeacherSettings = TeacherSettings()
     head: HeadSettings = HeadSettings()
     finetune: FinetuneSettings = FinetuneSettings()
+    elsewhere: ElsewhereSettings = ElsewhereSettings()
     augment: AugmentSettings = AugmentSettings()
 
     @model_validator(mode="after")
@@ -198,6 +247,11 @@ class Settings(_Section):
     def run_folder(self) -> Path:
         """Where this experiment's checkpoints are kept."""
         return ROOT / "training" / ".runs" / self.name
+
+    @property
+    def teachers_file(self) -> Path:
+        """Where the teachers' answers are kept."""
+        return self.run_folder / "teachers.npz"
 
     @property
     def predictions_folder(self) -> Path:

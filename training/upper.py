@@ -86,3 +86,24 @@ def put_together(model: Wav2Vec2ForSequenceClassification, upper: UpperPart) -> 
     model.projector.weight.copy_(torch.diag(scale))
     model.projector.bias.copy_(-moments.running_mean * scale)
     model.classifier.load_state_dict(upper.classifier.state_dict())
+
+
+@torch.no_grad()
+def take_head(upper: UpperPart, model: Wav2Vec2ForSequenceClassification) -> None:
+    """Take a finished model's head: the opposite of ``put_together``.
+
+    Args:
+        upper: whose batch normalisation and classifier are set.
+        model: whose projection does nothing but standardise.
+
+    Raises:
+        ValueError: its labels are others, or its projection does more.
+    """
+    scale = model.projector.weight.diagonal()
+    if [*model.config.id2label.values()] != [*MODEL_LABELS] or not torch.equal(
+        torch.diag(scale), model.projector.weight
+    ):
+        raise ValueError("the head of the checkpoint to start from is of another kind; see head.keep")
+    upper.standardise.running_mean = -model.projector.bias / scale
+    upper.standardise.running_var = scale.square().reciprocal() - upper.standardise.eps
+    upper.classifier.load_state_dict(model.classifier.state_dict())

@@ -96,3 +96,29 @@ def test_the_front_end_comes_nearer_to_the_stem_and_training_starts_from_it(sett
 def test_the_prior_of_training_leaves_noise_out(settings: Settings) -> None:
     prior = trained_prior(settings)
     assert prior == {"angry": 0, "disgust": 0, "fear": 0, "happy": 0, "neutral": 0, "sad": 1, "surprise": 0}
+
+
+def test_training_goes_on_from_a_finished_models_head_and_in_half_precision(settings: Settings) -> None:
+    finetune(settings)
+    first = settings.run_folder / "last"
+    further = {"steps": 1, "precision": "bfloat16", "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    second = settings.model_copy(
+        update={
+            "name": "second",
+            "start_from": first,
+            "head": HeadSettings(keep=True),
+            "finetune": settings.finetune.model_copy(update=further),
+        }
+    )
+    finetune(second)
+    before, after = load_model(first).state_dict(), load_model(second.run_folder / "last").state_dict()
+    torch.testing.assert_close(after["classifier.weight"], before["classifier.weight"], rtol=0.0, atol=1e-6)
+    # The moments have moved a little towards those of the one batch.
+    torch.testing.assert_close(after["projector.weight"], before["projector.weight"], rtol=0.2, atol=0.0)
+
+
+def test_a_head_of_another_kind_cannot_be_kept(settings: Settings, tmp_path: Path) -> None:
+    tiny_model(7).save_pretrained(tmp_path / "other")
+    other = settings.model_copy(update={"start_from": tmp_path / "other", "head": HeadSettings(keep=True)})
+    with pytest.raises(ValueError, match=r"of another kind; see head\.keep"):
+        finetune(other)

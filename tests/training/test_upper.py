@@ -112,7 +112,7 @@ def test_batches_are_balanced_cropped_and_smoothed_among_the_labels_of_their_cor
     kept = looks(tmp_path, {one.path: np.ones((20, HIDDEN), np.float16) for one in clips})
     goal = FinetuneSettings(batch_size=400, p_mixup=0.0, p_mask=0.0, max_s=0.6 - 0.08)
     settings = Settings(finetune=goal, label_smoothing=0.1)
-    batch = Batches(clips, kept, settings, None, RNG).draw()
+    batch = Batches(clips, kept, settings, (), RNG).draw()
     assert batch.states.shape == (400, 20, HIDDEN)
     assert batch.kept.all()
     sad = batch.targets.argmax(1) == MODEL_LABELS.index("sad")
@@ -125,7 +125,7 @@ def test_a_mixed_batch_has_mixed_targets_and_allows_what_either_allows(tmp_path:
     clips = [clip("a", "sad"), clip("b", "angry")]
     kept = looks(tmp_path, {"a": np.zeros((30, HIDDEN), np.float16), "b": np.ones((20, HIDDEN), np.float16)})
     settings = Settings(finetune=FinetuneSettings(batch_size=64, p_mixup=1.0, p_mask=0.0), label_smoothing=0.0)
-    batch = Batches(clips, kept, settings, None, np.random.default_rng(1)).draw()
+    batch = Batches(clips, kept, settings, (), np.random.default_rng(1)).draw()
     assert ((batch.targets > 0).sum(1) == 2).any()
     torch.testing.assert_close(batch.targets.sum(1), torch.ones(64))
 
