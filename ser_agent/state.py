@@ -38,14 +38,28 @@ def state_file(config_file: Path, folder: Path | None) -> StateFile:
     if folder is None:
         log.warning("neither STATE_DIRECTORY nor HOME is set: nothing outlives this process")
         return StateFile()
+    return StateFile(_path_of(config_file, folder))
+
+
+def state_of_another(config_file: Path, folder: Path | None) -> StateFile:
+    """Where an agent that may be running has its state, none of which is touched."""
+    state = StateFile()
+    state.path = None if folder is None else _path_of(config_file, folder)
+    return state
+
+
+def _path_of(config_file: Path, folder: Path) -> Path:
     mark = hashlib.sha256(bytes(config_file.resolve())).hexdigest()[:8]
-    return StateFile(folder / f"{config_file.stem}-{mark}.json")
+    return folder / f"{config_file.stem}-{mark}.json"
 
 
 class StateFile:
     """Facts by section. Whatever is wrong with the file is told once, and then facts live as long as the process.
 
     A lock keeps a second process with the same configuration file from using the same state.
+
+    Attributes:
+        path: the file, beside which others of this process alone may be kept; None where nothing outlives it.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -56,8 +70,8 @@ class StateFile:
         """
         self._lock = threading.Lock()
         self._guard: int | None = None
-        self._path = path if path is None or self._claim(path) else None
-        self._sections: dict[str, Facts] = {} if self._path is None else _read(self._path)
+        self.path = path if path is None or self._claim(path) else None
+        self._sections: dict[str, Facts] = {} if self.path is None else _read(self.path)
 
     def read(self, section: str) -> Facts:
         """The facts of a section; none where there are none."""
@@ -70,12 +84,12 @@ class StateFile:
             if self._sections.get(section, {}) == facts:
                 return
             self._sections[section] = dict(facts)
-            if self._path is None:
+            if self.path is None:
                 return
             try:
-                _replace(self._path, json.dumps(self._sections, ensure_ascii=False, indent=1))
+                _replace(self.path, json.dumps(self._sections, ensure_ascii=False, indent=1))
             except OSError as error:
-                log.warning("%s cannot be written, so this ends with the process: %s", self._path, _reason(error))
+                log.warning("%s cannot be written, so this ends with the process: %s", self.path, _reason(error))
 
     def close(self) -> None:
         """Let another process use the file. May be called more than once."""

@@ -34,6 +34,18 @@ class DeliverStage(Stage):
         """Messages that did not reach the sink's other end, as far as is known."""
         return self._upstream.dropped + self._refused + self.sink.lost()
 
+    @property
+    def waiting(self) -> int | None:
+        """Events that wait at the sink for its other end, as in an outage; None where it does not tell."""
+        waiting = getattr(self.sink, "waiting", None)
+        return None if waiting is None else int(waiting())
+
+    @property
+    def connected(self) -> bool | None:
+        """Whether the sink's other end is there; None where it has none, or does not tell."""
+        told = getattr(self.sink, "connected", None)
+        return None if told is None else bool(told)
+
     def work(self) -> None:
         """Deliver until the queue is closed and empty."""
         try:

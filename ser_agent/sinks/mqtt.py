@@ -12,6 +12,7 @@ from ser_agent.messages import AgentInfo, AnyMessage
 from ser_agent.sinks.homeassistant import Discovery, discovery_topic
 from ser_agent.sinks.mqtt_commands import CommandGate
 from ser_agent.sinks.mqtt_display import Display
+from ser_agent.sinks.mqtt_events import make_outbox, report
 from ser_agent.sinks.mqtt_inbox import Inbox
 from ser_agent.sinks.mqtt_leftovers import Leftovers
 from ser_agent.sinks.mqtt_mailbox import Mailbox
@@ -35,7 +36,8 @@ class MqttSink:
 
     Events (QoS 1) wait in a bounded outbox until the broker has acknowledged them: an outage or a restart of
     the broker loses none, keeps their order, and may deliver one twice, with the same ``id``. When the outbox is
-    full the oldest event is dropped and counted. States are told by their latest value only; after every
+    full the oldest event is dropped and counted, and so is one that is too old. With ``outbox: disk`` they outlive
+    this process. States are told by their latest value only; after every
     reconnection all of them are told anew.
     """
 
@@ -69,7 +71,7 @@ class MqttSink:
         display = Display(
             self._topics, self._discovery, hold_s=self._options.hold_seconds, mood_s=self._options.mood_seconds
         )
-        self._mailbox = Mailbox(self._topics, display, max_events=self._options.outbox)
+        self._mailbox = Mailbox(self._topics, display, *make_outbox(self._options, self._context))
         self._leftovers = self._find_leftovers(name)
         self._courier = Courier(
             self._mailbox,
@@ -127,18 +129,39 @@ class MqttSink:
             self._mailbox.wait_settled(timeout_s)
 
     def close(self) -> None:
-        """Say ``offline``, disconnect, and count as lost what is left. May be called more than once."""
+        """Say ``offline``, disconnect, and count as lost what is left and not on disk; may be called again."""
         if self._mailbox is None or self._courier is None:
             return
         self._mailbox.close()
         self._courier.stop()
         self._courier = None
-        if left := self._mailbox.abandon():
-            log.warning("%d events could not be delivered to the MQTT broker before the end", left)
+        left = self._mailbox.waiting
+        lost = self._mailbox.abandon()
+        if lost:
+            log.warning("%d events could not be delivered to the MQTT broker before the end", lost)
+        if left > lost:
+            log.info("%d events wait on disk for the next start", left - lost)
 
     def lost(self) -> int:
         """How many accepted events were lost since ``open``: dropped from a full outbox, refused, or left over."""
         return 0 if self._mailbox is None else self._mailbox.lost
+
+    def waiting(self) -> int:
+        """How many events wait for the broker, or for its acknowledgement."""
+        return 0 if self._mailbox is None else self._mailbox.waiting
+
+    def report(self) -> str | None:
+        """What waits on disk, of an agent that may be running, for a user to read; None where nothing can.
+
+        Raises:
+            SinkError: that cannot be read.
+        """
+        return report(self._options, self._context)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._courier is not None and self._courier.connection is not None
 
     def probe(self, timeout_s: float) -> str:
         """Connect once under a client identifier of its own, and take leave: tells whether the options work.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ser_agent.sinks.mqtt_display import Display
     from ser_agent.sinks.mqtt_topics import Publication, Topics
+    from ser_agent.sinks.outbox_journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -43,29 +44,37 @@ class Mailbox:
     """Events and notes in bounded outboxes, states on display, and a lock around all of them.
 
     Notes are what is said once: responses to commands, and what clears a topic. Accepting a message takes no
-    longer than the lock is held, which is never while anything is sent. Memory is bounded by the outboxes and by
-    the number of topics, whatever the broker does.
+    longer than the lock is held, which is never while anything is sent, and, where events are kept on disk, until
+    one is there. Memory is bounded by the outboxes and by the number of topics, whatever the broker does.
     """
 
     def __init__(
-        self, topics: Topics, display: Display, *, max_events: int, clock: Callable[[], float] = time.monotonic
+        self,
+        topics: Topics,
+        display: Display,
+        events: Outbox[Publication],
+        journal: Journal | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with nothing accepted.
+        """Begin with what waits in the outbox.
 
         Args:
             topics: renders events.
             display: what is shown; nobody else touches it any more.
-            max_events: bound of the outbox of events.
+            events: where events wait; nobody else touches it any more.
+            journal: keeps these on disk; None where memory will do.
             clock: monotonic time in seconds.
         """
         self._topics = topics
         self._display = display
         self._clock = clock
-        self._events: Outbox[Publication] = Outbox(max_events)
+        self._events = events
+        self._journal = journal
         self._notes: Outbox[Publication] = Outbox(MAX_NOTES)
-        self._max_events = max_events
         self._closed = False
         self._overflowing = False
+        self._ageing = False
         self._states_under_way = 0
         self._retell_at_s: float | None = None
         self._settled = threading.Condition()
@@ -82,13 +91,21 @@ class Mailbox:
             if isinstance(message, EmotionEvent):
                 self._keep(message)
             self._display.show(message, self._clock())
+        if self._journal is not None and isinstance(message, EmotionEvent):
+            self._journal.sync()
 
     def _keep(self, event: EmotionEvent) -> None:
+        self._expire()
         if self._events.add(self._topics.event(event)):
             self._overflowing = False
         elif not self._overflowing:
             self._overflowing = True
-            log.warning("the MQTT outbox is full (%d events): the oldest are dropped", self._max_events)
+            log.warning("the MQTT outbox is full (%d events): the oldest are dropped", self._events.max_items)
+
+    def _expire(self) -> None:
+        if self._events.expire() and not self._ageing:
+            self._ageing = True
+            log.warning("the MQTT outbox holds events that have become too old: they are dropped")
 
     def note(self, publication: Publication) -> None:
         """Accept something that is said once; when too much waits, the oldest is dropped."""
@@ -122,6 +139,7 @@ class Mailbox:
             if state := self._display.board.take():
                 self._states_under_way += 1
                 return Parcel(state)
+            self._expire()
             for outbox in (self._notes,) if self._closed else (self._notes, self._events):
                 if (taken := outbox.take()) is not None:
                     ticket, publication = taken
@@ -135,9 +153,12 @@ class Mailbox:
                 self._states_under_way -= 1
             elif refusal is None:
                 parcel.outbox.acknowledge(parcel.ticket)
+                self._ageing = False
             else:
                 parcel.outbox.refuse(parcel.ticket, refusal)
             self._settled.notify_all()
+        if self._journal is not None and parcel.outbox is self._events:
+            self._journal.tidy()
 
     def contradict(self, availability: bytes) -> None:
         """Some value was published as our availability: where it is an earlier session's will, tell ours again."""
@@ -183,21 +204,27 @@ class Mailbox:
             return self._closed and not under_way and self._states_are_settled()
 
     def abandon(self) -> int:
-        """Count every event that is left as lost.
+        """Count every event that is left, and not on disk, as lost.
 
         Returns:
             How many those were.
         """
+        if self._journal is not None:
+            self._journal.close()
         with self._settled:
             self._notes.abandon(CLOSED)
-            left = self._events.abandon(CLOSED)
+            lost = self._events.abandon(CLOSED, self._outlives)
             self._settled.notify_all()
-            return left
+            return lost
+
+    def _outlives(self, ticket: int) -> bool:
+        return self._journal is not None and self._journal.holds(ticket)
 
     @property
     def waiting(self) -> int:
         """Events that wait or are under way."""
         with self._settled:
+            self._expire()
             return len(self._events)
 
     @property

@@ -54,11 +54,9 @@ class DiscoveryOptions(Options):
         return plain_topic(topic)
 
 
-class MqttOptions(PluginOptions):
-    """Keys of the MQTT sink."""
+class BrokerOptions(PluginOptions):
+    """Keys of the way to a broker."""
 
-    type: Literal["mqtt"] = "mqtt"
-    """Publish events and states to an MQTT broker."""
     host: str = Field(default="localhost", min_length=1)
     """Name or address of the broker."""
     port: int | None = Field(default=None, ge=1, le=65535)
@@ -85,10 +83,32 @@ class MqttOptions(PluginOptions):
     clients with the same one throw each other out."""
     keepalive_s: int = Field(default=30, ge=1, le=65535)
     """Seconds of silence after which both sides check that the other is alive."""
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        keys = ("password", "password_file", "password_credential")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {', '.join(given)}, not several")
+        if given and self.username is None:
+            raise ValueError(f"{given[0]} needs username")
+        return self
+
+
+class MqttOptions(BrokerOptions):
+    """Keys of the MQTT sink."""
+
+    type: Literal["mqtt"] = "mqtt"
+    """Publish events and states to an MQTT broker."""
     base_topic: str = "ser-agent"
     """First part of every topic: <base_topic>/<site>/event and so on."""
-    outbox: int = Field(default=1000, ge=1)
-    """Events kept while the broker is away; when full, the oldest are dropped and counted."""
+    outbox: Literal["memory", "disk"] = "memory"
+    """Where events wait for the broker: memory, or disk (the state directory), where they outlive a crash, a
+    power cut and a restart of the agent."""
+    max_events: int = Field(default=1000, ge=1)
+    """Events kept while the broker is away; when there are more, the oldest are dropped and counted."""
+    max_age_s: float = Field(default=86_400.0, gt=0.0)
+    """Seconds after which an event that still waits is dropped and counted: a day."""
     hold_seconds: float = Field(default=30.0, ge=0.0)
     """The state of emotion falls back to none this long after the last event and the last speech."""
     mood_seconds: float = Field(default=300.0, gt=0.0)
@@ -102,16 +122,6 @@ class MqttOptions(PluginOptions):
     @classmethod
     def _is_a_topic(cls, topic: str) -> str:
         return plain_topic(topic)
-
-    @model_validator(mode="after")
-    def _has_one_password(self) -> Self:
-        keys = ("password", "password_file", "password_credential")
-        given = [key for key in keys if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise ValueError(f"give one of {', '.join(given)}, not several")
-        if given and self.username is None:
-            raise ValueError(f"{given[0]} needs username")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,15 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
     Raises:
         SinkError: a file is missing or useless; the message names it and its key.
     """
+    return endpoint_as(agent_id(options.base_topic, context.site), options, context)
+
+
+def endpoint_as(client_id: str, options: BrokerOptions, context: PluginContext) -> Endpoint:
+    """The same under a client identifier, which holds where the options have none.
+
+    Raises:
+        SinkError: a file is missing or useless; the message names it and its key.
+    """
     tls = tls_for(options.host, options.tls)
     port = options.port or (PLAIN_PORTS if tls is None else TLS_PORTS)[options.transport]
     return Endpoint(
@@ -157,7 +176,7 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
         transport=options.transport,
         path=options.path,
         keepalive_s=options.keepalive_s,
-        client_id=options.client_id or agent_id(options.base_topic, context.site),
+        client_id=options.client_id or client_id,
         username=options.username,
         password=_password(options, context.base_dir),
         tls=None if tls is None else tls_context(tls, context.base_dir),
@@ -165,13 +184,13 @@ def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
     )
 
 
-def warnings_about(options: MqttOptions) -> list[str]:
+def warnings_about(options: BrokerOptions) -> list[str]:
     """What an operator should know of the way to the broker."""
     tls = tls_for(options.host, options.tls)
     return cautions(options.host, tls, has_password=options.username is not None)
 
 
-def _password(options: MqttOptions, base_dir: Path) -> str | None:
+def _password(options: BrokerOptions, base_dir: Path) -> str | None:
     if options.password is not None:
         return options.password.get_secret_value()
     if options.password_file is not None:

@@ -70,7 +70,7 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(
     broker.start()
     with Listener(broker.port) as listener:
         broker.stop()
-        with opened(make_sink(broker.port, tmp_path, outbox=20)) as sink:
+        with opened(make_sink(broker.port, tmp_path, max_events=20)) as sink:
             for number in range(50):
                 sink.publish(an_event(number))
             assert sink.lost() == 30
@@ -85,7 +85,7 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(
 def test_publishing_never_waits_for_a_broker_that_hangs_and_memory_stays_bounded(
     broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    with opened(make_sink(broker.port, tmp_path, outbox=500)) as sink:
+    with opened(make_sink(broker.port, tmp_path, max_events=500)) as sink:
         sink.publish(an_event(0))
         wait_until(lambda: listener.event_ids() == ids([0]), "it is connected")
         broker.suspend()

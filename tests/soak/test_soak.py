@@ -195,7 +195,7 @@ def test_eight_hours_with_every_kind_of_trouble_lose_no_utterance_and_no_memory(
     household = Household(np.random.default_rng(SEED))
     moods = MoodyClassifier(np.random.default_rng(SEED + 1))
     counting, moody = CountingSink(), MoodySink(np.random.default_rng(SEED + 2))
-    mqtt = make_sink(free_port(), tmp_path, outbox=200)
+    mqtt = make_sink(free_port(), tmp_path, max_events=200)
     rig = Rig(
         household,
         FakeClassifier(moods),

@@ -9,6 +9,7 @@ from ser_agent.sinks.homeassistant import Discovery
 from ser_agent.sinks.mqtt_display import Display
 from ser_agent.sinks.mqtt_mailbox import MAX_NOTES, Mailbox, Parcel
 from ser_agent.sinks.mqtt_topics import Publication, Topics
+from ser_agent.sinks.outbox import Outbox
 
 DISCOVERY = "homeassistant/device/ser-agent-cae66217-site/config"
 
@@ -28,7 +29,7 @@ def mailbox(max_events: int = 10, clock: Clock | None = None, *, discovery: bool
     topics = Topics("base", "site")
     for_home_assistant = Discovery(topics, "homeassistant", "en") if discovery else None
     display = Display(topics, for_home_assistant, hold_s=30.0, mood_s=60.0)
-    return Mailbox(topics, display, max_events=max_events, clock=clock or Clock())
+    return Mailbox(topics, display, Outbox(max_events), clock=clock or Clock())
 
 
 def a_note(number: int) -> Publication:
