@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import shtab
 
 from ser_agent import __version__
+from ser_agent.wyoming_address import Address, address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Hears how people feel: microphone in, emotion events out over MQTT. Everything stays on the machine."
 )
+MOST_DELAY_MS = 10_000
 EPILOG = """\
 exit codes: 0 stopped as asked; 2 wrong command line; 69 a device, file, model or broker that cannot be had;
 70 a bug; 75 to be started again by systemd; 78 a wrong configuration"""
@@ -31,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
     shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for a shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery):
+    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery, _wyoming_proxy):
         add(commands.add_parser)
     return parser
 
@@ -130,6 +132,48 @@ def _discovery(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("what", choices=["remove"])
     _add_config(parser)
+
+
+def _wyoming_proxy(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "wyoming-proxy",
+        help="tell Home Assistant's transcripts how they were said",
+        description="Stand in front of a Wyoming speech-to-text server: everything is relayed, and the emotion is "
+        "put into the transcript's context and published like any other.",
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="URI",
+        type=_wyoming_address,
+        default="tcp://0.0.0.0:10350",
+        help="where clients connect",
+    )
+    parser.add_argument(
+        "--upstream",
+        metavar="URI",
+        type=_wyoming_address,
+        required=True,
+        help="the server, as tcp://whisper:10300",
+    )
+    parser.add_argument(
+        "--max-delay-ms", metavar="MS", type=_delay_ms, default=150, help="how long a transcript may be held back"
+    )
+    parser.add_argument("--in-text", action="store_true", help="also put the emotion in front of the text")
+    parser.add_argument("--no-announce", dest="announce", action="store_false", help="no zeroconf announcement")
+    _add_config(parser)
+
+
+def _wyoming_address(text: str) -> Address:
+    try:
+        return address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _delay_ms(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_DELAY_MS:
+        raise argparse.ArgumentTypeError(f"expected milliseconds, 0 to {MOST_DELAY_MS}, not {text!r}")
+    return int(text)
 
 
 def _top(text: str) -> int | None:

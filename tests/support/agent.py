@@ -38,8 +38,9 @@ def ser_agent(*arguments: str, timeout_s: float = 60.0, stdin: bytes = b"") -> s
 class AgentProcess:
     """``ser-agent run --config`` under a stand-in for systemd: ready when it says so."""
 
-    def __init__(self, folder: Path, config: Mapping[str, object], *arguments: str) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, object], *arguments: str, command: str = "run") -> None:
         """Prepare; the configuration is written as YAML (of which JSON is a part)."""
+        self._command = command
         self.config = folder / "agent.yaml"
         self.configure(config)
         self._arguments = arguments
@@ -58,7 +59,7 @@ class AgentProcess:
     def start(self) -> None:
         """Start it; it need not come up."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ser_agent", "run", "--config", str(self.config), *self._arguments],
+            [sys.executable, "-m", "ser_agent", self._command, "--config", str(self.config), *self._arguments],
             env=os.environ
             | {
                 "NOTIFY_SOCKET": self._address,
