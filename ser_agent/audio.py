@@ -15,6 +15,9 @@ HOP_SAMPLES = 512
 """What a voice-activity detector is asked about at a time: 32 ms, the hop that Silero was trained on."""
 
 FULL_SCALE = 32_768
+OVERWRITTEN_FROM = 512
+"""The C library overwrites what is freed only from about 1 KiB on (see ``ser_agent.process``): frames are made as if
+they had so many samples more."""
 SILENCE_DBFS = -96.0
 """The level given to digital silence: the floor of 16-bit audio."""
 
@@ -151,7 +154,8 @@ def pcm16_from_float(samples: NDArray[np.float32]) -> Samples:
         int16, shape ``(n,)``.
     """
     scaled = np.rint(samples * FULL_SCALE)
-    return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    result = np.empty(len(samples) + OVERWRITTEN_FROM, dtype=np.int16)[: len(samples)]
+    return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=result, casting="unsafe")
 
 
 def float_from_pcm16(samples: Samples) -> NDArray[np.float32]:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
+import soundfile
 from support.mqtt import Listener, Mosquitto, wait_until
-from support.traces import Tracer, watermarked
+from support.traces import Trace, Tracer, watermarked
 
 from ser_agent.audio import SAMPLE_RATE, Samples
 from ser_agent.audio_files import read_utterance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from support.pulse import PulseServer
 
 pytestmark = [
     pytest.mark.broker,
@@ -43,7 +46,7 @@ class Piped:
 
     def __init__(self, folder: Path, config: Mapping[str, object]) -> None:
         """Start it in a folder in which all lies that it may write to."""
-        (folder / "agent.yaml").write_text(json.dumps({"source": {"type": "stdin"}, **config}))
+        (folder / "agent.yaml").write_text(json.dumps(config))
         places = {name: str(folder) for name in ("HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME")}
         with (folder / "agent.log").open("wb") as log:
             self.process = subprocess.Popen(
@@ -71,6 +74,11 @@ class Piped:
         self.process.stdin.close()
 
 
+def in_own_memory(tracer: Tracer, agent: Piped) -> list[Trace]:
+    """What is found, but for the memory that PulseAudio shares with its clients and alone may free."""
+    return [trace for trace in tracer.in_process(agent.process.pid) if "memfd:pulseaudio" not in trace.where]
+
+
 def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Listener, tmp_path: Path) -> None:
     sound = watermarked(np.concatenate((quiet(0.5), read_utterance(SPEECH), quiet(0.2))))
     tracer = Tracer(sound)
@@ -80,17 +88,38 @@ def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Liste
         {"type": "mqtt", "port": broker.port},
         {"type": "jsonlines", "path": "events.jsonl"},
     ]
-    with Piped(folder, {"sinks": sinks, "log": {"level": "debug"}}) as agent:
+    config = {"source": {"type": "stdin"}, "sinks": sinks, "log": {"level": "debug"}}
+    with Piped(folder, config) as agent:
         agent.hear(quiet(1.0))
         wait_until(lambda: listener.last("/availability") == "online", "it is up", PATIENCE_S)
         agent.hear(sound)
         wait_until(lambda: tracer.in_process(agent.process.pid), "it hears the sound, which the search sees")
         agent.hear(quiet(2.0))
         wait_until(listener.event_ids, "the event comes", PATIENCE_S)
-        print(tracer.in_process(agent.process.pid))
-        wait_until(lambda: not tracer.in_process(agent.process.pid), "the sound goes", 10)
+        wait_until(lambda: not tracer.in_process(agent.process.pid), "the sound goes")
     assert not tracer.in_files(tmp_path)
     assert listener.heard
     for heard in listener.heard:
         assert len(heard.payload) <= MOST_BYTES or heard.topic.startswith("homeassistant/"), heard
         assert not tracer.in_bytes(heard.payload.encode(), heard.topic, every_alignment=True)
+
+
+@pytest.mark.pulse
+def test_nor_is_the_sound_of_a_microphone(
+    pulse: PulseServer, broker: Mosquitto, listener: Listener, tmp_path: Path
+) -> None:
+    sound = watermarked(np.concatenate((quiet(0.5), read_utterance(SPEECH), quiet(0.2))))
+    tracer = Tracer(sound)
+    spoken, silence = tmp_path / "spoken.wav", tmp_path / "silence.wav"
+    soundfile.write(spoken, sound, SAMPLE_RATE)
+    soundfile.write(silence, quiet(3.0), SAMPLE_RATE)
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    config = {"source": {"type": "microphone"}, "sinks": [{"type": "mqtt", "port": broker.port}]}
+    with Piped(folder, config) as agent:
+        wait_until(lambda: listener.last("/microphone") == "ON", "it listens", PATIENCE_S)
+        pulse.play(spoken)
+        pulse.play(silence)
+        wait_until(listener.event_ids, "the event comes", PATIENCE_S)
+        wait_until(lambda: not in_own_memory(tracer, agent), "the sound goes")
+    assert not tracer.in_files(folder)
