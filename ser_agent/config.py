@@ -18,6 +18,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model
 from ser_agent.config_errors import explain
 from ser_agent.errors import ConfigError
 from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions
+from ser_agent.page_options import PageOptions
 from ser_agent.plugins import Port, available
 from ser_agent.segmenter import SegmenterOptions
 from ser_agent.yaml_file import OVERRIDES, Document, KeyPath, parse_scalar, read_document
@@ -29,6 +30,8 @@ DEFAULT_TYPES: dict[str, str] = {
 }
 """What a section is about that does not say its ``type``."""
 DEFAULT_SINK = "mqtt"
+SECRET_KEYS = {"password", "token"}
+"""Keys that are not taken from the command line."""
 
 
 class LogOptions(Options):
@@ -55,6 +58,8 @@ class Config(Options):
     """What hears the emotion."""
     sinks: tuple[SerializeAsAny[PluginOptions], ...]
     """Where events go: any number of sinks."""
+    web: PageOptions = PageOptions()
+    """A page on which the agent can be watched live, muted, and given a threshold."""
     stats_interval_s: float = Field(default=60.0, ge=1.0)
     """Seconds between two reports of how the agent is doing."""
     log: LogOptions = LogOptions()
@@ -155,6 +160,11 @@ def _override(document: Document, override: str) -> None:
     if not equals or not all(dotted.split(".")):
         raise ConfigError(f"{OVERRIDES} {override}: expected KEY=VALUE, for example sinks.0.port=18883")
     value = _plain_value(dotted, text)
+    if _holds_secret(dotted.rpartition(".")[2], value):
+        raise ConfigError(
+            f"{OVERRIDES} {dotted}: everybody on this machine can read a command line: write a secret into the "
+            "configuration, best as !secret or ${NAME}"
+        )
     path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
     if path[0] == "sinks" and "sinks" not in document.data:
         document.data["sinks"] = [{"type": DEFAULT_SINK}]
@@ -170,6 +180,15 @@ def _override(document: Document, override: str) -> None:
         node[str(last)] = value
     document.overridden.add(dotted)
     document.secret = {path_ for path_ in document.secret if path_ != path}
+
+
+def _holds_secret(key: str, value: Any) -> bool:  # noqa: ANN401 - plain YAML data
+    """Whether a value, or one of those inside it, is one that nobody should see."""
+    if isinstance(value, dict):
+        return any(_holds_secret(str(inner), item) for inner, item in value.items())
+    if isinstance(value, list):
+        return any(_holds_secret(key, item) for item in value)
+    return key in SECRET_KEYS and value is not None
 
 
 def _plain_value(dotted: str, text: str) -> Any:  # noqa: ANN401 - plain YAML data
