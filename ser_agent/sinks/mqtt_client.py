@@ -148,9 +148,9 @@ class Connection:
                 raise VersionInDoubt("it accepts connections but does not answer")
             self.step(remaining_s)
 
-    def subscribe(self, topics: Sequence[str]) -> None:
+    def subscribe(self, topics: Sequence[str], qos: int = 1) -> None:
         """Ask for some topics' messages, retained ones first."""
-        _, number = self._client.subscribe([(topic, 1) for topic in topics])
+        _, number = self._client.subscribe([(topic, qos) for topic in topics])
         if number is not None:
             self._subscribing[number] = topics
 
