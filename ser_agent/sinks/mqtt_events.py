@@ -35,21 +35,32 @@ def outbox_path(context: PluginContext) -> Path | None:
     return context.state.path.with_suffix(f".{name}.outbox.db")
 
 
-def make_outbox(options: MqttOptions, context: PluginContext) -> tuple[Outbox[Publication], Journal | None]:
-    """Where events wait, with those that wait already, and what keeps them on disk, if anything does."""
+def make_outbox(
+    options: MqttOptions, context: PluginContext, clocks: Clocks | None = None
+) -> tuple[Outbox[Publication], Journal | None]:
+    """Where events wait, with those that wait already, and what keeps them on disk, if anything does.
+
+    Args:
+        options: of the sink.
+        context: of the sink.
+        clocks: the machine's; None for the real ones.
+    """
+    clocks = clocks or Clocks(boot_id())
     path = outbox_path(context) if options.outbox == "disk" else None
     if path is None:
         if options.outbox == "disk":
             log.error("outbox: disk: there is no state to keep it with: events are kept in memory alone")
-        return Outbox(options.max_events, max_age_s=options.max_age_s), None
+        return Outbox(options.max_events, max_age_s=options.max_age_s, clock=clocks.boot_s), None
     owner = f"{options.base_topic}/{context.site}"
-    journal = Journal(path, owner, Clocks(boot_id()), lambda row: objection(row, owner, options.base_topic))
+    journal = Journal(path, owner, clocks, lambda row: objection(row, owner, options.base_topic))
     journal.open()
     waiting = [
         Kept(row.number, Publication(row.topic, row.payload, qos=1, retain=False), row.accepted_s)
         for row in journal.restored
     ]
-    outbox = Outbox(options.max_events, max_age_s=options.max_age_s, ledger=journal, restored=waiting)
+    outbox = Outbox(
+        options.max_events, max_age_s=options.max_age_s, clock=clocks.boot_s, ledger=journal, restored=waiting
+    )
     outbox.count_losses(journal.losses)
     journal.restored.clear()
     if waiting:

@@ -97,6 +97,7 @@ class Database:
         """
         self._clocks = clocks
         self._told: Reading | None = None
+        self._path = path
         with contextlib.suppress(OSError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
@@ -105,6 +106,7 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
+        self._identity = _identity(path)
 
     def _prepare(self) -> None:
         connection = self._connection
@@ -113,9 +115,7 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in {0, VERSION}:
-            error = sqlite3.DatabaseError(f"its format is {version}, of another version of ser-agent")
-            error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
-            raise error
+            raise _error(f"its format is {version}, of another version of ser-agent", sqlite3.SQLITE_NOTADB)
         if version == 0:
             connection.executescript(_TABLES)
         row = connection.execute("SELECT boot_id, offset_s FROM clock").fetchone()
@@ -164,6 +164,8 @@ class Database:
         Raises:
             sqlite3.Error: nothing has changed.
         """
+        if _identity(self._path) != self._identity:  # SQLite would go on writing where nobody will ever look
+            raise _error(f"{self._path.name} was moved or deleted", sqlite3.SQLITE_READONLY_DBMOVED)
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         with self._transaction() as execute:
             gone = [(number,) for number, row in changes.items() if row is None]
@@ -217,6 +219,20 @@ class Database:
         """Close the file; what was written in its write-ahead log goes into the file, and the log goes away."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _error(message: str, code: int) -> sqlite3.Error:
+    error = sqlite3.DatabaseError(message)
+    error.sqlite_errorcode = code
+    return error
 
 
 def put_aside(path: Path) -> Path:

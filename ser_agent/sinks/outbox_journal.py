@@ -198,9 +198,7 @@ class Journal:
         if not self._in_trouble:
             self._in_trouble = True
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            log.error(
-                "outbox %s: %s: events are kept in memory alone, and end with the process", self.path, reason
-            )
+            log.error("outbox %s: %s: events are kept in memory alone, until the agent ends", self.path, reason)
 
     def close(self) -> None:
         """Write down what can be, and close the file."""
