@@ -43,7 +43,7 @@ def model_card(results: Mapping[str, Any]) -> str:
     model = results["model"]
     figures, reading = model["figures"], model["reading"]
     text = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
-    others = tables.others_table(results)
+    others = tables.others_text(results)
     return text.substitute(
         metadata=yaml.safe_dump(_metadata(model), sort_keys=False, allow_unicode=True, width=1000).strip(),
         revision=reading["revision"],
@@ -61,7 +61,7 @@ def model_card(results: Mapping[str, Any]) -> str:
         plain=tables.percent(model["plain"]["home"]["emotional"]),
         noise=tables.percent(model["noise"]["dev"]["with_event"]),
         shouts=tables.percent(model["shouts"]["with_event"]),
-        others=f"Other trainings of the same recipe:\n\n{others}" if others else "",
+        others=others,
         confusions="\n\n".join(_confusion(found, corpus) for corpus, found in figures["trimmed"].items()),
     )
 

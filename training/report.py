@@ -55,7 +55,7 @@ def report_text(results: Mapping[str, Any], name: str) -> str:
         name: of that file.
     """
     model = results["model"]
-    others = tables.others_table(results)
+    others = tables.others_text(results)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
         trial=f"**A trial with {model['limit']} recordings of each condition.** " if model["limit"] else "",
@@ -75,7 +75,7 @@ def report_text(results: Mapping[str, Any], name: str) -> str:
         noise_classes=", ".join(sorted(DEV_NOISE_CLASSES)),
         **_selective(model),
         **_home(model),
-        others=f"## Other protocols\n\nOther trainings of the same recipe.\n\n{others}" if others else "",
+        others=f"## Other protocols\n\n{others}" if others else "",
     )
 
 

@@ -42,12 +42,15 @@ class TeacherSettings(_Section):
     """Heads on the frozen teacher that tell of each clip what they hear, though they never heard its speaker.
 
     Attributes:
+        corpora: whose clips have the teachers' answers in their targets; all those of acted emotion by default.
+            The answers are no good where there are too few speakers to learn from.
         folds: into which the speakers are divided; each is answered for by heads that learned from the others.
         members: how many heads answer together.
         steps: of each head's training.
         hidden: the width of a head.
     """
 
+    corpora: tuple[str, ...] = ()
     folds: int = Field(5, ge=2)
     members: int = Field(3, ge=1)
     steps: int = Field(1500, ge=1)

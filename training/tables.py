@@ -21,6 +21,13 @@ DISTURBANCES: Final = {
     "noise-0": "household noise, 0 dB",
     "room": "a real room",
 }
+_OTHERS: Final = (
+    "Other, shorter trainings by the same steps, each from an encoder that has learned from no label. A corpus "
+    "that was left out is judged on its `dev` speakers, as the agent hears them; RAVDESS's folds are judged on "
+    "whole clips of all its actors, each by a training that heard the other actors. What calibrates them is "
+    "the held-out speakers of the other corpora. The front end that all begin with was distilled, without "
+    "labels, on the audio of all speakers."
+)
 _SEXES: Final = {"F": "women", "M": "men"}
 
 
@@ -154,16 +161,30 @@ def disturbed_table(disturbed: Mapping[str, Any]) -> str:
     return table(["UAR in", *(corpus_name(corpus) for corpus in NAMES), "mean", "lost [95 %, clips]"], rows)
 
 
-def others_table(results: Mapping[str, Any]) -> str:
+def others_text(results: Mapping[str, Any]) -> str:
     """Write what other trainings of the same recipe reached under other protocols; empty where there are none."""
+    left_out, folds = results.get("leave_one_out", {}), results.get("ravdess_folds")
     rows = [
-        [f"{corpus_name(corpus)} left out of the training", *_other(found)]
-        for corpus, found in results.get("leave_one_out", {}).items()
+        [f"{corpus_name(corpus)} left out of the training", *_other(found)] for corpus, found in left_out.items()
     ]
-    if "ravdess_folds" in results:
-        rows.append(["RAVDESS, folds by actor", *_other(results["ravdess_folds"])])
+    if folds:
+        rows.append(["RAVDESS, folds by actor", *_other(folds)])
+    if not rows:
+        return ""
     header = ["protocol", "clips / speakers", "UAR [95 %, clips]", "[95 %, speakers]", "accuracy", "top 3", "ECE"]
-    return table(header, rows) if rows else ""
+    trainings = {name: found["training"] for name, found in left_out.items()}
+    trainings |= {"folds": folds["training"]} if folds else {}
+    words = "\n".join(f"- {name}: {_training(found)}" for name, found in trainings.items())
+    return f"{_OTHERS}\n\n{table(header, rows)}\n\nThe budgets:\n\n{words}"
+
+
+def _training(found: Mapping[str, Any]) -> str:
+    layers = f"all layers above the lowest {found['frozen_layers']}" if found["frozen_layers"] else "all layers"
+    return (
+        f"{layers} of `{found['start_from']}`, {found['looks']} augmented look(s) at each clip, "
+        f"{found['steps']:,} steps of {found['batch_size']} clips in {found['minutes']:g} minutes for each training, "
+        "no teachers."
+    )
 
 
 def home_table(home: Mapping[str, Any], rows: Mapping[str, str]) -> str:

@@ -69,9 +69,9 @@ def teach(settings: Settings) -> None:
         if clip.part == "train" and clip.emotion in LABELS and clip.corpus != PLAIN_SPEECH
     )
     answers = out_of_fold(_features(settings, cache, clips), clips, settings)
-    settings.run_folder.mkdir(parents=True, exist_ok=True)
+    asked = np.array([clip.corpus in (settings.teachers.corpora or (clip.corpus,)) for clip in clips])
     paths = np.array([clip.path for clip in clips], dtype=np.str_)
-    np.savez_compressed(settings.teachers_file, allow_pickle=False, paths=paths, answers=answers)
+    np.savez_compressed(settings.teachers_file, allow_pickle=False, paths=paths[asked], answers=answers[asked])
     truth, given = np.array([clip.label for clip in clips]), answers.argmax(axis=1)
     for corpus in sorted({clip.corpus for clip in clips}):
         rows = np.array([clip.corpus == corpus for clip in clips])
@@ -132,9 +132,18 @@ def out_of_fold(features: Floats, clips: Sequence[Clip], settings: Settings) -> 
                 logits[asked] += head(torch.from_numpy(features[asked])).double().numpy() / goal.members
         print(f"teachers: fold {number + 1} of {goal.folds}", flush=True)
     logits[~np.array([clip.allowed() for clip in clips])] = -np.inf
-    weights = np.array(sampling_weights(clips))
-    temperature = fit_temperature(logits, np.array([clip.label for clip in clips]), weights)
-    return np.asarray(softmax(logits / temperature, axis=1))
+    return np.asarray(softmax(_calibrated(logits, clips), axis=1))
+
+
+def _calibrated(logits: NDArray[np.float64], clips: Sequence[Clip]) -> NDArray[np.float64]:
+    """Divide by a temperature for each corpus: how well strangers are heard depends on how many others there were."""
+    found = np.empty_like(logits)
+    for corpus in {clip.corpus for clip in clips}:
+        rows = np.array([row for row, clip in enumerate(clips) if clip.corpus == corpus])
+        chosen = [clips[row] for row in rows]
+        labels, weights = np.array([clip.label for clip in chosen]), np.array(sampling_weights(chosen))
+        found[rows] = logits[rows] / fit_temperature(logits[rows], labels, weights)
+    return found
 
 
 def _fit(features: Floats, clips: Sequence[Clip], settings: Settings) -> nn.Module:

@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers")
 from training.card import model_card  # noqa: E402 - after the skips
 from training.corpora import MODEL_LABELS  # noqa: E402
 from training.export import MAX_BYTES, MODEL_FOLDER  # noqa: E402
-from training.settings import ROOT, load_settings  # noqa: E402
+from training.settings import ROOT, Settings, load_settings  # noqa: E402
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,4 +99,4 @@ def test_the_cards_figures_are_the_recorded_ones() -> None:
 def test_the_recorded_settings_are_those_of_the_recipe() -> None:
     results = json.loads((ROOT / "training" / "results" / "second.json").read_text(encoding="utf-8"))
     recipe = load_settings(ROOT / "training" / "second.yaml")
-    assert results["settings"] == recipe.model_dump(mode="json")
+    assert Settings.model_validate(results["settings"]) == recipe

@@ -114,6 +114,12 @@ def test_what_the_teachers_hear_is_kept_for_clips_of_acted_emotion_alone(
     assert answer.sum() == pytest.approx(1.0)
     assert answer[6] == 0.0  # CREMA-D has no surprise
     assert kept.of(Clip("noise/esc50/wind/n.wav", "noise", "wind", "noise", "train")) is None
+    others = settings.model_copy(update={"teachers": QUICK.model_copy(update={"corpora": ("ravdess",)})})
+    teach(others)
+    assert (
+        TeachersAnswers(settings.teachers_file).of(Clip("crema-d/a.opus", "crema-d", "1002", "sad", "train"))
+        is None
+    )
 
 
 def test_without_teachers_one_is_told_to_ask_them(tmp_path: Path) -> None:
