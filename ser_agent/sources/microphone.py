@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +16,10 @@ from ser_agent.options import PluginOptions
 from ser_agent.resampling import MonoResampler
 from ser_agent.sources.aside import HangsError
 from ser_agent.sources.devices import OPEN_S, PORTAUDIO, find_device, hanging, initialised, portaudio_library
+from ser_agent.sources.sound_check import Block, SoundCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ser_agent.ports import PluginContext
     from ser_agent.sources.portaudio import Capture, DeviceInfo, PortAudio
@@ -30,20 +31,6 @@ FIRST_BLOCK_S = 3.0
 """How much longer than usual the first block may take: PulseAudio was seen to need two seconds to begin."""
 CLOSE_S = 2.0
 """How long ``close`` waits for an audio server that hangs."""
-
-
-class Block(NamedTuple):
-    """What the device delivers at a time.
-
-    Attributes:
-        position: number of the first sample of each channel since the device opened; those lost count.
-        captured_at: monotonic time in seconds of the first sample.
-        data: interleaved int16.
-    """
-
-    position: int
-    captured_at: float
-    data: bytes
 
 
 class BlockConverter:
@@ -110,6 +97,7 @@ class MicrophoneSource:
         self._device: DeviceInfo | None = None
         self._rate = SAMPLE_RATE
         self._channels = 1
+        self._check = SoundCheck()
         self._blocks: BoundedQueue[Block] = BoundedQueue(1)
 
     def open(self) -> None:
@@ -135,6 +123,7 @@ class MicrophoneSource:
         blocks, capture = self._blocks, self._capture
         converter = BlockConverter(self._rate, self._channels)
         patience_s = self._options.lost_after_s + FIRST_BLOCK_S
+        self._check.begin(self._name)
         last_block_at = time.monotonic()
         while capture is not None:
             try:
@@ -150,6 +139,7 @@ class MicrophoneSource:
                 continue
             last_block_at = time.monotonic()
             patience_s = self._options.lost_after_s
+            self._check.hear(block, self._rate, self._channels)
             if (frame := converter.convert(block)) is not None:
                 yield frame
 
@@ -161,6 +151,10 @@ class MicrophoneSource:
             PORTAUDIO.run(self._release, CLOSE_S)
         except HangsError:
             log.warning("%s", hanging())
+
+    def counts(self) -> Mapping[str, int]:
+        """For ``stats``: seconds of nothing but zeros up to now, blocks that clipped, and pace in percent."""
+        return self._check.counts()
 
     @property
     def dropped_blocks(self) -> int:
@@ -228,8 +222,12 @@ class MicrophoneSource:
 
         return portaudio.capture(device, rate, channels, frames, on_block), blocks
 
+    @property
+    def _name(self) -> str:
+        return self._device.name if self._device else "?"
+
     def _why_lost(self, capture: Capture, silent_s: float) -> str:
-        name = self._device.name if self._device else "?"
+        name = self._name
         if not capture.active:
             return f"microphone {name!r} stopped delivering sound"
         return f"microphone {name!r} has delivered nothing for {silent_s:.1f} s"

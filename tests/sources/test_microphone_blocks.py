@@ -10,57 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.devices import FakePortAudio
 
 from ser_agent.audio import SAMPLE_RATE, Samples
 from ser_agent.errors import SourceError, SourceLost
-from ser_agent.sources.microphone import FIRST_BLOCK_S, Block, BlockConverter, MicrophoneSource
-from ser_agent.sources.portaudio import DeviceInfo, PortAudioError
+from ser_agent.sources.microphone import FIRST_BLOCK_S, BlockConverter, MicrophoneSource
+from ser_agent.sources.sound_check import Block
 from ser_agent.testing import context, tone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ser_agent.sources.portaudio import OnBlock
-
 BLOCK = np.full(512, 100, dtype=np.int16)
-
-
-class FakeCapture:
-    def __init__(self) -> None:
-        self.is_active: Callable[[], bool] = lambda: True
-        self.closed = False
-
-    @property
-    def active(self) -> bool:
-        return self.is_active()
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakePortAudio:
-    """A machine with one input device, which takes some rates and numbers of channels."""
-
-    def __init__(self, takes: set[tuple[int, int]], channels: int = 2) -> None:
-        self._takes = takes
-        self._device = DeviceInfo(0, "array", channels, native_rate=48_000, is_default=True)
-        self.tried: list[tuple[int, int]] = []
-        self.running = FakeCapture()
-        self.deliver: OnBlock = lambda _data, _lost: None
-        self.terminated = False
-
-    def inputs(self) -> list[DeviceInfo]:
-        return [self._device]
-
-    def capture(self, device: DeviceInfo, rate: int, channels: int, frames: int, on_block: OnBlock) -> FakeCapture:
-        self.tried.append((rate, channels))
-        if (rate, channels) not in self._takes:
-            raise PortAudioError("Invalid sample rate")
-        self.deliver = on_block
-        return self.running
-
-    def terminate(self) -> None:
-        self.terminated = True
 
 
 @pytest.fixture
