@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from transformers import (
 from transformers.utils import import_utils
 from transformers.utils import logging as transformers_logging
 
-from ser_agent.audio import SAMPLE_RATE, Samples, float_from_pcm16
+from ser_agent.audio import SAMPLE_RATE, Samples
 from ser_agent.classifiers.batching import batches
 from ser_agent.classifiers.folder import CONFIG, check_folder, weights_files
 from ser_agent.classifiers.heads import DENSE, OUT
@@ -30,6 +29,8 @@ from ser_agent.classifiers.inspection import check_config, check_extractor, chec
 from ser_agent.classifiers.metadata import KEY, read_metadata
 from ser_agent.classifiers.naming import model_info, name_labels, own_labels
 from ser_agent.classifiers.readout import make_readout
+from ser_agent.classifiers.sound import filled, shortest_samples, warm_up_noise
+from ser_agent.classifiers.threads import default_threads
 from ser_agent.errors import ClassificationError, ModelError
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
     from ser_agent.ports import Answer
 
 log = logging.getLogger(__name__)
-
-WARM_UP_S = 1.0
-SHORTEST_SAMPLES = SAMPLE_RATE // 10
-"""Shorter sounds are filled up with silence; the usual front ends need 25 ms, some models a few frames of it."""
 
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask", category=UserWarning)
 """WavLM's own doing, and harmless; it would be written into the terminal's list of events."""
@@ -89,7 +86,7 @@ class Checkpoint:
         asks_for_mask = bool(getattr(self._extractor, "return_attention_mask", False))
         self._masks = asks_for_mask and getattr(config, "feat_extract_norm", None) != "group"
         self._longest = _longest_samples(self._extractor)
-        self._shortest = max(SHORTEST_SAMPLES, _receptive_field(config))
+        self._shortest = shortest_samples(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()))
         self._may_pad = self._longest is not None or (self._masks and config.model_type in _PADDING_UNHEARD)
         self._max_batch = options.max_batch
         self._name = name
@@ -122,16 +119,15 @@ class Checkpoint:
 
     def _warm_up(self) -> None:
         """Do once what the first call is slow at, and see that numbers come out."""
-        noise = np.random.default_rng(0).normal(0.0, 300.0, round(WARM_UP_S * SAMPLE_RATE)).astype(np.int16)
         try:
-            self.classify([noise])
+            self.classify([warm_up_noise()])
         except ClassificationError as error:
             raise ModelError(f"model {self._name}: a trial with one second of noise failed: {error}") from error
 
     def _prepared(self, samples: Samples) -> NDArray[np.float32]:
         if self._longest is not None and len(samples) > self._longest:
             log.warning("model %s hears only the first %.0f s", self._name, self._longest / SAMPLE_RATE)
-        return np.pad(float_from_pcm16(samples), (0, max(0, self._shortest - len(samples))))
+        return filled(samples, self._shortest)
 
     def _logits(self, sounds: list[NDArray[np.float32]]) -> NDArray[np.float64]:
         """What the model's outputs say, shape ``(sounds, outputs)``."""
@@ -151,11 +147,6 @@ class Checkpoint:
             ) from error
         except (RuntimeError, MemoryError) as error:
             raise ClassificationError(f"the model failed: {_first_line(error)}") from error
-
-
-def default_threads() -> int:
-    """Half of the cores that this process may use, at most two: the rest of the home has work, too."""
-    return max(1, min(2, len(os.sched_getaffinity(0)) // 2))
 
 
 def _located(where: Path | str, options: Wav2Vec2Options) -> tuple[Path, str | None]:
@@ -215,15 +206,6 @@ def _device(name: str, wanted: str) -> torch.device:
             f"model {name}: no device {wanted} for it: torch finds {count} GPUs here; take `device: auto`"
         )
     return device
-
-
-def _receptive_field(config: Any) -> int:  # noqa: ANN401
-    """Samples that the convolutions need for one frame."""
-    samples = 1
-    kernels, strides = getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ())
-    for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
-        samples = (samples - 1) * int(stride) + int(kernel)
-    return samples
 
 
 def _longest_samples(extractor: Any) -> int | None:  # noqa: ANN401

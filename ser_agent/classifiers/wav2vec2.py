@@ -1,16 +1,19 @@
-"""The classifier: any Hugging Face audio-classification checkpoint, the embedded one by default."""
+"""The classifier: any Hugging Face audio-classification checkpoint, the embedded one by default.
+
+Two engines: ONNX Runtime, which everybody has, and torch, an extra that takes every checkpoint and a GPU.
+"""
 
 from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from ser_agent.errors import ClassificationError, MissingExtraError
+from ser_agent.classifiers.onnx_folder import embedded_folder, has_embedded_shape, is_exported
+from ser_agent.errors import ClassificationError, MissingExtraError, ModelError
 from ser_agent.options import ClassifierOptions
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from ser_agent.audio import Utterance
     from ser_agent.classifiers.checkpoint import Checkpoint
+    from ser_agent.classifiers.onnx_model import OnnxModel
     from ser_agent.ports import Answer, ModelInfo, PluginContext
 
 EMBEDDED = "embedded"
@@ -37,12 +41,18 @@ class Wav2Vec2Options(ClassifierOptions):
     """Of a hub id: branch, tag or commit."""
     allow_download: bool = False
     """Download a hub id that is not in the cache; otherwise nothing is ever loaded from the network."""
+    engine: Literal["auto", "onnx", "torch"] = "auto"
+    """What computes. `onnx`: ONNX Runtime, for the embedded model, models trained like it and those that
+    `ser-agent export` has made; `torch`, an extra: every checkpoint, and a GPU. `auto`: `onnx` where it can."""
+    precision: Literal["int8", "float32"] = "int8"
+    """Of the engine `onnx`: `int8` is twice as fast, and its confidences differ by a percent or two. An exported
+    model has the precision that it was exported with."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU computes in half precision."""
+    """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU, which needs `torch`, computes in half precision."""
     threads: int | None = Field(default=None, ge=1, le=256)
     """Processor threads; `null`: half of the cores, at most two."""
     max_batch: int = Field(default=8, ge=1, le=256)
-    """Utterances classified at a time at most."""
+    """Utterances that `torch` classifies at a time at most."""
     labels: dict[str, Annotated[str, Field(min_length=1)]] | None = None
     """Names for the model's labels: from its label or index to a word of the vocabulary, or one of your own.
     Labels that get the same name are summed."""
@@ -64,26 +74,26 @@ class Wav2Vec2Options(ClassifierOptions):
 
 
 class Wav2Vec2Classifier:
-    """A Hugging Face audio-classification checkpoint, through torch and transformers."""
+    """A Hugging Face audio-classification checkpoint, through ONNX Runtime or torch and transformers."""
 
     Options = Wav2Vec2Options
 
     def __init__(self, options: Wav2Vec2Options, context: PluginContext) -> None:
         self._options = options
         self._base_dir = context.base_dir
-        self._checkpoint: Checkpoint | None = None
+        self._model: Checkpoint | OnnxModel | None = None
 
     def load(self) -> ModelInfo:
         """Load the model and warm it up; a second call does nothing.
 
         Raises:
             ModelError: the model cannot be had or would silently give wrong answers.
-            MissingExtraError: torch or transformers is not installed.
+            MissingExtraError: it needs torch or transformers, which is not installed.
         """
-        if self._checkpoint is None:
+        if self._model is None:
             with _without_garbage_collection():
-                self._checkpoint = self._loaded()
-        return self._checkpoint.info
+                self._model = self._loaded()
+        return self._model.info
 
     def classify(self, utterances: Sequence[Utterance]) -> Sequence[Answer]:
         """Give each utterance a distribution over the labels, or ``NON_SPEECH`` where the model hears no voice.
@@ -91,32 +101,53 @@ class Wav2Vec2Classifier:
         Raises:
             ClassificationError: the model is not loaded, or computes no numbers.
         """
-        if self._checkpoint is None:
+        if self._model is None:
             raise ClassificationError("the model is not loaded")
-        return self._checkpoint.classify([utterance.samples for utterance in utterances])
+        return self._model.classify([utterance.samples for utterance in utterances])
 
     def close(self) -> None:
         """Let the model go."""
-        if self._checkpoint is not None:
-            self._checkpoint.close()
-            self._checkpoint = None
+        if self._model is not None:
+            self._model.close()
+            self._model = None
 
-    def _loaded(self) -> Checkpoint:
+    def _loaded(self) -> Checkpoint | OnnxModel:
+        name, where = self._locate()
+        return self._in_onnx(name, where) if self._takes_onnx(where) else self._in_torch(name, where)
+
+    def _takes_onnx(self, where: Path | str) -> bool:
+        if self._options.engine != "auto":
+            return self._options.engine == "onnx"
+        on_gpu = self._options.device.startswith("cuda")
+        return not on_gpu and isinstance(where, Path) and (is_exported(where) or has_embedded_shape(where))
+
+    def _in_onnx(self, name: str, where: Path | str) -> OnnxModel:
+        if isinstance(where, str):
+            raise ModelError(
+                f"model {name}: the engine `onnx` takes no hub id: take the engine `torch`, or make a folder "
+                f"of it: `ser-agent export {name} FOLDER`"
+            )
+        try:
+            from ser_agent.classifiers.onnx_model import OnnxModel  # noqa: PLC0415 - a quarter of a second
+        except ImportError as error:
+            raise ModelError(f"model {name}: ONNX Runtime cannot be imported here: {error}") from error
+        return OnnxModel(name, where, self._options)
+
+    def _in_torch(self, name: str, where: Path | str) -> Checkpoint:
         try:
             from ser_agent.classifiers.checkpoint import Checkpoint  # noqa: PLC0415 - seconds, and an extra
         except ImportError as error:
             missing = error.name or "torch"
             if missing.startswith("ser_agent"):
                 raise
-            raise MissingExtraError("the wav2vec2 classifier", "torch", missing) from error
-        name, where = self._locate()
+            raise MissingExtraError(f"the model {name}", "torch", missing) from error
         return Checkpoint(name, where, self._options)
 
     def _locate(self) -> tuple[str, Path | str]:
         """The model's name, and its folder or hub id."""
         model = self._options.model
         if model == EMBEDDED:
-            return EMBEDDED, Path(str(files("ser_agent"))) / "model"
+            return EMBEDDED, embedded_folder()
         folder = self._base_dir / Path(model).expanduser()
         if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
             return folder.name, folder

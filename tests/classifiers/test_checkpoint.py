@@ -201,7 +201,7 @@ class Failing:
 
 
 def with_model(classifier: Wav2Vec2Classifier, model: object) -> None:
-    checkpoint = classifier._checkpoint
+    checkpoint: Any = classifier._model
     assert checkpoint is not None
     checkpoint._model = model
 

@@ -192,7 +192,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     monkeypatch.delitem(sys.modules, "ser_agent.classifiers.checkpoint", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"'{package}'.*ser-agent\[torch\]"):
-        make(tmp_path).load()
+        make(tmp_path, engine="torch").load()
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,6 @@ def test_a_prior_is_a_word_or_proportions() -> None:
 @pytest.fixture
 def embedded() -> Wav2Vec2Classifier:
     """The embedded model, loaded."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
     if not (files("ser_agent") / "model" / "model.safetensors").is_file():
         pytest.skip("the embedded model is not here")
     classifier = Wav2Vec2Classifier(Wav2Vec2Options(device="cpu", threads=1), PluginContext("test", Path.cwd()))
