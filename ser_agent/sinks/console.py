@@ -126,6 +126,8 @@ class ConsoleSink:
         match message:
             case EmotionEvent():
                 return event_line(message, self._language, ascii_only=ascii_only)
+            case MicrophoneState(site=str()):
+                return None  # what is told of each satellite is told of all, too
             case MicrophoneState(lost=True) if not self._microphone_lost:
                 self._microphone_lost = True
                 return Text("no sound arrives any more", style="bold red")

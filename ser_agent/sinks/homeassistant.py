@@ -30,6 +30,7 @@ Component: TypeAlias = dict[str, Any]
 
 MAKER: Final = "ser_agent"
 MODEL: Final = "Speech emotion sensor"
+SATELLITE_MODEL: Final = "Voice satellite"
 _PERCENT: Final = "{{ (value_json.confidence * 100) | round if value_json.confidence is not none else none }}"
 
 
@@ -41,16 +42,18 @@ def discovery_topic(prefix: str, topics: Topics) -> str:
 class Discovery:
     """Makes the discovery message of one agent."""
 
-    def __init__(self, topics: Topics, prefix: str, language: Language) -> None:
+    def __init__(self, topics: Topics, prefix: str, language: Language, via: Topics | None = None) -> None:
         """Prepare.
 
         Args:
-            topics: of the agent.
+            topics: of the agent, or of one of its satellites.
             prefix: Home Assistant's discovery prefix.
             language: of the entities' names.
+            via: of the agent, where it is a satellite's.
         """
         self.topic = discovery_topic(prefix, topics)
         self._topics = topics
+        self._via = via
         self._language = language
 
     def message(self, info: AgentInfo) -> Publication:
@@ -62,31 +65,39 @@ class Discovery:
         fields = {
             "device": {
                 "identifiers": [self._topics.agent_id],
-                "name": _device_name(info.site),
+                "name": _device_name(self._topics.site),
                 "manufacturer": MAKER,
-                "model": MODEL,
+                "model": MODEL if self._via is None else SATELLITE_MODEL,
                 "model_id": info.model,
                 "sw_version": info.version,
+                **({} if self._via is None else {"via_device": self._via.agent_id}),
             },
             "origin": {"name": MAKER, "sw_version": info.version},
-            "availability": [
-                {
-                    "topic": self._topics.path("availability"),
-                    "payload_available": ONLINE.decode(),
-                    "payload_not_available": OFFLINE.decode(),
-                }
-            ],
+            **self._availability(),
             "components": self._components(info),
         }
         return Publication(self.topic, as_json(fields), qos=1, retain=True)
+
+    def _availability(self) -> dict[str, object]:
+        """Up while it says so; a satellite, while the agent does too."""
+        levels = [self._topics] if self._via is None else [self._via, self._topics]
+        mode = {} if self._via is None else {"availability_mode": "all"}
+        topics = [
+            {
+                "topic": topics.path("availability"),
+                "payload_available": ONLINE.decode(),
+                "payload_not_available": OFFLINE.decode(),
+            }
+            for topics in levels
+        ]
+        return {"availability": topics, **mode}
 
     def _components(self, info: AgentInfo) -> Mapping[str, Component]:
         heard = dict.fromkeys((*info.labels, UNCERTAIN))
         components = {
             **self._emotions(list(heard), list(dict.fromkeys((*heard, NO_EMOTION)))),
             **self._presence(),
-            **self._controls(),
-            **self._diagnostics(),
+            **({**self._controls(), **self._diagnostics()} if self._via is None else {}),
         }
         return {
             key: {"platform": component.pop("platform"), **self._identity(key), **component}

@@ -18,6 +18,7 @@ from ser_agent.sinks.mqtt_leftovers import Leftovers
 from ser_agent.sinks.mqtt_mailbox import Mailbox
 from ser_agent.sinks.mqtt_options import MqttOptions, endpoint, warnings_about
 from ser_agent.sinks.mqtt_rivals import Rivals
+from ser_agent.sinks.mqtt_satellites import Household, SatelliteMemory
 from ser_agent.sinks.mqtt_topics import Topics, cleared
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ser_agent.ports import PluginContext
     from ser_agent.sinks.mqtt_courier import Courier
     from ser_agent.sinks.mqtt_options import Endpoint
+    from ser_agent.sinks.mqtt_states import StateBoard
     from ser_agent.sinks.mqtt_topics import Publication
 
 log = logging.getLogger(__name__)
@@ -68,10 +70,9 @@ class MqttSink:
         name = f"{broker.host}:{broker.port}"
         for warning in self.warnings():
             log.warning("MQTT broker %s: %s", name, warning)
-        display = Display(
-            self._topics, self._discovery, hold_s=self._options.hold_seconds, mood_s=self._options.mood_seconds
-        )
-        self._mailbox = Mailbox(self._topics, display, *make_outbox(self._options, self._context))
+        memory = SatelliteMemory(self._context.state, name, self._options.base_topic)
+        household = Household(self._display(self._topics, self._discovery), self._satellite, memory)
+        self._mailbox = Mailbox(self._topics, household, *make_outbox(self._options, self._context))
         self._leftovers = self._find_leftovers(name)
         self._courier = Courier(
             self._mailbox,
@@ -83,6 +84,17 @@ class MqttSink:
             backoff=Backoff(self._options.retry_max_s),
         )
         self._courier.start()
+
+    def _display(self, topics: Topics, discovery: Discovery | None, board: StateBoard | None = None) -> Display:
+        hold_s, mood_s = self._options.hold_seconds, self._options.mood_seconds
+        return Display(topics, discovery, hold_s=hold_s, mood_s=mood_s, board=board)
+
+    def _satellite(self, site: str, board: StateBoard) -> Display:
+        topics, wanted = Topics(self._options.base_topic, site), self._options.discovery
+        discovery = Discovery(topics, wanted.prefix, wanted.language, via=self._topics)
+        if not wanted.enabled:
+            board.put(cleared(discovery.topic))
+        return self._display(topics, discovery if wanted.enabled else None, board)
 
     def warnings(self) -> list[str]:
         """What an operator should know before anything is opened."""

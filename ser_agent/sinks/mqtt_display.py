@@ -17,10 +17,11 @@ from ser_agent.messages import (
 )
 from ser_agent.mood import MoodTracker
 from ser_agent.sinks.mqtt_states import EmotionHold, StateBoard
+from ser_agent.sinks.mqtt_topics import STATES
 
 if TYPE_CHECKING:
     from ser_agent.sinks.homeassistant import Discovery
-    from ser_agent.sinks.mqtt_topics import Topics
+    from ser_agent.sinks.mqtt_topics import Publication, Topics
 
 
 class Display:
@@ -29,7 +30,15 @@ class Display:
     Not safe for use from several threads: its owner holds a lock.
     """
 
-    def __init__(self, topics: Topics, discovery: Discovery | None, *, hold_s: float, mood_s: float) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        discovery: Discovery | None,
+        *,
+        hold_s: float,
+        mood_s: float,
+        board: StateBoard | None = None,
+    ) -> None:
         """Begin offline, deaf, and with neither emotion nor mood: what an earlier life left is out of date.
 
         Args:
@@ -37,8 +46,10 @@ class Display:
             discovery: makes the message for Home Assistant; None for none.
             hold_s: how long an emotion outlives the last event and the last speech, seconds.
             mood_s: time constant of the mood, seconds.
+            board: that of the agent, for the display of a satellite; None for one of its own.
         """
-        self.board = StateBoard()
+        self._is_satellite = board is not None
+        self.board = board or StateBoard()
         self.online = False
         self._topics = topics
         self._discovery = discovery
@@ -77,8 +88,19 @@ class Display:
             self.board.put(self._topics.stats(report))
             return
         if self._discovery is not None:
-            self.board.put(self._discovery.message(report), ahead=True)
-        self.board.put(self._topics.info(report))
+            self.board.put(self._discovery.message(report), ahead=not self._is_satellite)
+        if not self._is_satellite:
+            self.board.put(self._topics.info(report))
+
+    def event(self, event: EmotionEvent) -> Publication:
+        """An event on its topic."""
+        return self._topics.event(event)
+
+    @property
+    def kept_topics(self) -> list[str]:
+        """Topics that the broker may keep something on."""
+        discovery = [] if self._discovery is None else [self._discovery.topic]
+        return [*discovery, *(self._topics.path(tail) for tail in STATES)]
 
     def set_online(self, *, online: bool) -> None:
         """Say whether the agent is up."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ser_agent.sinks.mqtt_display import Display
+    from ser_agent.sinks.mqtt_satellites import Household
     from ser_agent.sinks.mqtt_topics import Publication, Topics
     from ser_agent.sinks.outbox_journal import Journal
 
@@ -51,7 +52,7 @@ class Mailbox:
     def __init__(
         self,
         topics: Topics,
-        display: Display,
+        display: Display | Household,
         events: Outbox[Publication],
         journal: Journal | None = None,
         *,
@@ -60,7 +61,7 @@ class Mailbox:
         """Begin with what waits in the outbox.
 
         Args:
-            topics: renders events.
+            topics: of the agent.
             display: what is shown; nobody else touches it any more.
             events: where events wait; nobody else touches it any more.
             journal: keeps these on disk; None where memory will do.
@@ -96,7 +97,7 @@ class Mailbox:
 
     def _keep(self, event: EmotionEvent) -> None:
         self._expire()
-        if self._events.add(self._topics.event(event)):
+        if self._events.add(self._display.event(event)):
             self._overflowing = False
         elif not self._overflowing:
             self._overflowing = True

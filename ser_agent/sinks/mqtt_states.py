@@ -42,8 +42,8 @@ class StateBoard:
         topic = next(iter(self._unsent))
         del self._unsent[topic]
         publication = self._latest[topic]
-        if not publication.retain:
-            del self._latest[topic]
+        if not (publication.retain and publication.payload):
+            del self._latest[topic]  # nothing that the broker keeps
         return publication
 
     def reassert(self, topic: str | None = None) -> None:

@@ -80,6 +80,7 @@ class Topics:
 
     def __init__(self, base_topic: str, site: str) -> None:
         """Prefix all topics with ``base_topic/site``."""
+        self.site = site
         self.agent_id = agent_id(base_topic, site)
         self._root = f"{base_topic}/{site}"
 

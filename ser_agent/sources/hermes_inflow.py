@@ -1,4 +1,4 @@
-"""From the broker's thread, which only takes down what comes, to the one that listens; bounded for each satellite."""
+"""From the broker's thread, which only takes down what comes, to the one that listens; bounded for each site."""
 
 from __future__ import annotations
 

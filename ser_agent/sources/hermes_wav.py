@@ -1,7 +1,7 @@
 """The sound in a Hermes message: a complete small WAV of any rate, width and number of channels.
 
-Whoever may publish to the broker may send anything, so nothing is taken on trust: lengths are those of the message,
-and whatever is not understood is ``BadWav``.
+Whoever may publish to the broker may send anything, so nothing is taken on trust: lengths are those of the
+message, and whatever is not understood is ``BadWav``.
 """
 
 from __future__ import annotations

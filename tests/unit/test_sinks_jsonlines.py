@@ -48,7 +48,7 @@ def test_an_event_is_one_compact_line_of_schema_1(tmp_path: Path) -> None:
     writer.publish(some_stats())
     line = (tmp_path / "events.jsonl").read_text()  # before closing: every line is written at once
     assert line.startswith('{"schema":1,"id":"00000000000000000000000003","agent":"test",')
-    assert line.endswith('"latency_ms":141}\n')
+    assert line.endswith('"latency_ms":141,"session_id":null}\n')
     assert line.count("\n") == 1
     writer.close()
 

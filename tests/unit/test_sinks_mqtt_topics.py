@@ -24,7 +24,7 @@ def test_an_event_is_schema_1_and_its_event_type() -> None:
         b'{"schema":1,"id":"00000000000000000000000007","agent":"kitchen","started_at":"2026-11-24T08:30:12.480Z",'
         b'"offset_s":7.0,"duration_s":2.31,"emotion":"happy","confidence":0.87,"emotions":[{"label":"happy",'
         b'"score":0.87},{"label":"neutral","score":0.08},{"label":"surprise","score":0.05}],"end_reason":"silence",'
-        b'"level_dbfs":-23.1,"source":"microphone","model":"embedded@1","latency_ms":141,"event_type":"happy"}',
+        b'"level_dbfs":-23.1,"source":"microphone","model":"embedded@1","latency_ms":141,"session_id":null,"event_type":"happy"}',
         qos=1,
         retain=False,
     )
