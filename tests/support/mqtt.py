@@ -51,14 +51,31 @@ def free_port() -> int:
 class Mosquitto:
     """The broker's process: can be stopped, started again on the same port, killed and suspended."""
 
-    def __init__(self, program: str, folder: Path, settings: str = "", *, anonymous: bool = True) -> None:
-        """Prepare; ``settings`` are lines of mosquitto.conf that belong to the only listener."""
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        settings: str = "",
+        *,
+        anonymous: bool = True,
+        saves_to: Path | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            program: path of mosquitto.
+            folder: for its files.
+            settings: lines of mosquitto.conf that belong to the only listener.
+            anonymous: whether it asks for no password.
+            saves_to: folder for what it saves, and it saves every change; None: it does so at its end.
+        """
+        saving = "" if saves_to is None else "autosave_on_changes true\nautosave_interval 1\n"
         self.port = free_port()
         self._program = program
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._process: subprocess.Popen[bytes] | None = None
         self._config.write_text(
-            f"persistence true\npersistence_location {folder}/\npersistence_file {self.port}.db\n"
+            f"persistence true\n{saving}persistence_location {saves_to or folder}/\npersistence_file {self.port}.db\n"
             f"user root\nmax_queued_messages 100000\nlog_dest file {folder}/mosquitto-{self.port}.log\n"
             f"listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n{settings}\n"
         )
@@ -82,6 +99,13 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(PATIENCE_S)
             self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would: it saves nothing."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._process = None
 
     def suspend(self) -> None:
         """Make it hang: connections stay, nothing is answered."""
@@ -120,8 +144,16 @@ class Heard:
 class Listener:
     """Subscribes to everything, under a session that outlives the broker's restart, and notes what it hears."""
 
-    def __init__(self, port: int, *, v5: bool = True, topic: str = "#", name: str = "listener") -> None:
-        """Connect to the broker on that port and subscribe."""
+    def __init__(
+        self,
+        port: int,
+        *,
+        v5: bool = True,
+        topic: str = "#",
+        name: str = "listener",
+        user: tuple[str, str] | None = None,
+    ) -> None:
+        """Connect to the broker on that port, as a user with a password where one is given, and subscribe."""
         self.heard: list[Heard] = []
         self._topic = topic
         self._v5 = v5
@@ -132,6 +164,8 @@ class Listener:
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
             clean_session=None if v5 else True,
         )
+        if user is not None:
+            self._client.username_pw_set(*user)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda *_: self._subscribe()
         self._client.on_subscribe = lambda *_: self._subscribed.set()
