@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
+from ser_agent.plugins import Port, available
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 
     from ser_agent.yaml_file import Document, KeyPath
 
+_PORTS: dict[str, Port] = {
+    "source": "sources",
+    "vad": "vads",
+    "classifier": "classifiers",
+    "sinks": "sinks",
+    "assistant": "voices",
+}
+"""The port that a section's plugins serve."""
 _EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -45,7 +55,8 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     for detail in error.errors():
         mistakes.setdefault(_key_path(detail["loc"], document.data), []).append(detail)
     return [
-        f"{document.where(path)}: {'.'.join(map(str, path))}: {_explain(details, path, document, model)}"
+        f"{document.where(path)}: {'.'.join(map(str, path))}: "
+        + (_fault_of_plugin(path, document) or _explain(details, path, document, model))
         for path, details in sorted(mistakes.items(), key=lambda mistake: document.lines.get(mistake[0], 0))
     ]
 
@@ -86,6 +97,21 @@ def _explain(details: list[ErrorDetails], path: KeyPath, document: Document, mod
         return f"expected {detail.get('ctx', {}).get('expected')}{_got(path, document)}"
     message = detail["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:] + _got(path, document)
+
+
+def _fault_of_plugin(path: KeyPath, document: Document) -> str | None:
+    """Why the plugin that is named at a path cannot be used, where it is installed and yet cannot."""
+    section = path[:-1] if path[-1:] == ("type",) else path
+    node: Any = document.data
+    for step in section:
+        if not isinstance(node, dict | list) or (isinstance(node, dict) and step not in node):
+            return None
+        node = node[step]  # type: ignore[index]
+    port = _PORTS.get(str(section[0])) if section else None
+    entry = available(port).get(str(node.get("type"))) if port and isinstance(node, dict) else None
+    if entry is None or entry.fault is None:
+        return None
+    return f"the plugin {entry.name!r} ({entry.distribution}) cannot be loaded: {entry.fault}"
 
 
 def _got(path: KeyPath, document: Document) -> str:

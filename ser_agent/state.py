@@ -70,8 +70,9 @@ class StateFile:
         """
         self._lock = threading.Lock()
         self._guard: int | None = None
+        self._sections: dict[str, Facts] = {}
+        self._saved = True
         self.path = path if path is None or self._claim(path) else None
-        self._sections: dict[str, Facts] = {} if self.path is None else _read(self.path)
 
     def read(self, section: str) -> Facts:
         """The facts of a section; none where there are none."""
@@ -81,14 +82,16 @@ class StateFile:
     def write(self, section: str, facts: Facts) -> None:
         """Replace a section, in the file too; nothing happens where it says so already."""
         with self._lock:
-            if self._sections.get(section, {}) == facts:
+            if self._sections.get(section, {}) == facts and self._saved:
                 return
             self._sections[section] = dict(facts)
             if self.path is None:
                 return
             try:
                 _replace(self.path, json.dumps(self._sections, ensure_ascii=False, indent=1))
+                self._saved = True
             except OSError as error:
+                self._saved = False
                 log.warning("%s cannot be written, so this ends with the process: %s", self.path, _reason(error))
 
     def close(self) -> None:
@@ -107,7 +110,9 @@ class StateFile:
             log.warning("another agent uses %s: this one remembers nothing", path)
         except OSError as error:
             log.warning("%s cannot be used, so nothing outlives this process: %s", lock, _reason(error))
+            self._sections = _read(path)  # a disk that is full or read-only must not lift a mute
         else:
+            self._sections = _read(path)
             return True
         self.close()
         return False

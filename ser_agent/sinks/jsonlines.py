@@ -83,6 +83,13 @@ class RotatingFile:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def _rotate(self) -> None:
+        if self._path.exists():  # not where the disk was too full, the time before, to make the new file
+            self._make_room()
+        fresh = self._open()
+        os.close(self._file)
+        self._file = fresh
+
+    def _make_room(self) -> None:
         for number in range(self._backups - 1, 0, -1):
             if self._backup(number).exists():
                 self._backup(number).replace(self._backup(number + 1))
@@ -90,9 +97,6 @@ class RotatingFile:
             self._path.replace(self._backup(1))
         else:
             self._path.unlink(missing_ok=True)
-        fresh = self._open()
-        os.close(self._file)
-        self._file = fresh
 
     def close(self) -> None:
         """Close the file."""

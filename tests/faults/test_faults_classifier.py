@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 import pytest
 from support.agent import AgentProcess
 from support.command_line import python
-from support.faults import balanced, install_plugins, loud_file
+from support.faults import Spoken, balanced, install_plugins, loud_file
 from support.mqtt import wait_until
-from support.rig import PAUSE, SPEECH, Rig, speech
+from support.rig import Rig
 
 from ser_agent.agent import Outcome
 from ser_agent.errors import EX_SOFTWARE, ClassificationError, SerAgentError
 from ser_agent.pipeline.worker import OverTime, Worker
-from ser_agent.testing import FakeClassifier, ScriptedSource
+from ser_agent.testing import FakeClassifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ser_agent.audio import AudioFrame
 
 GOOD = {"happy": 0.75, "sad": 0.25}
 PATIENCE_S = 60.0
@@ -44,25 +43,16 @@ def raising(error: BaseException) -> Callable[[], Mapping[str, float]]:
     return answer
 
 
-class Patient(ScriptedSource):
-    """A source that plays one utterance, and the next once something has become of it."""
-
-    def __init__(self, utterances: int) -> None:
-        super().__init__(speech(*[SPEECH, PAUSE] * utterances))
-        self.settled: Callable[[], int] = lambda: 0
-        self._played = 0
-
-    def frames(self) -> Iterator[AudioFrame]:
-        for frame in super().frames():
-            yield frame
-            if frame.offset // 32_000 > self._played:
-                self._played += 1
-                wait_until(lambda: self.settled() >= self._played, "that utterance is settled", PATIENCE_S)
-
-
-def rig_of(answers: Sequence[Callable[[], Mapping[str, float]]], **keys: float) -> tuple[Rig, Patient]:
-    source = Patient(len(answers))
+def rig_of(answers: Sequence[Callable[[], Mapping[str, float]]], **keys: float) -> tuple[Rig, Spoken]:
+    source = Spoken(len(answers))
     return Rig(source, one_at_a_time(answers), **keys), source  # type: ignore[arg-type]
+
+
+def wait_for_each(source: Spoken, settled: Callable[[], int]) -> None:
+    """Let each utterance wait until something has become of the one before."""
+    source.between = lambda played: wait_until(
+        lambda: settled() >= played, "the utterance before is settled", PATIENCE_S
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +70,7 @@ def test_what_fails_is_counted_and_the_next_utterance_is_classified(
 ) -> None:
     rig, source = rig_of([lambda: GOOD, fault, fault, fault, fault, lambda: GOOD])
     agent = rig.agent()
-    source.settled = lambda: agent.books.begun - agent.books.open
+    wait_for_each(source, lambda: agent.books.begun - agent.books.open)
     assert agent.run() is Outcome.ENDED
     assert agent.books.failed == {reason: 4}
     assert agent.books.published == 2
@@ -104,7 +94,7 @@ def test_an_answer_that_comes_too_late_counts_as_failed_and_is_not_used(
             late.set()
         return agent.books.begun - agent.books.open
 
-    source.settled = settled
+    wait_for_each(source, settled)
     assert agent.run() is Outcome.ENDED
     assert agent.books.failed == {"time_limit": 1}
     assert agent.books.published == 1
@@ -128,7 +118,7 @@ def test_one_answer_in_time_shows_that_a_slow_classifier_does_not_hang() -> None
             event.set()
         return agent.books.begun - agent.books.open
 
-    source.settled = settled
+    wait_for_each(source, settled)
     assert agent.run() is Outcome.ENDED
     assert agent.books.failed == {"time_limit": 4}
     assert agent.books.published == 4
@@ -143,7 +133,7 @@ def test_three_times_in_a_row_without_an_answer_end_the_agent_as_a_bug(monkeypat
 
     rig, source = rig_of([hang] * 5, time_limit_s=0.2)
     agent = rig.agent()
-    source.settled = lambda: agent.books.begun - agent.books.open
+    wait_for_each(source, lambda: agent.books.begun - agent.books.open)
     try:
         with pytest.raises(SerAgentError, match="the classifier hangs: 3 times in a row") as caught:
             agent.run()

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+from support.rig import PAUSE, SPEECH, speech
 
 from ser_agent.audio import SAMPLE_RATE
-from ser_agent.testing import tone
+from ser_agent.testing import ScriptedSource, tone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pytest
 
+    from ser_agent.audio import AudioFrame
     from ser_agent.metrics import Books
 
 ENTRY_POINTS = """
@@ -54,6 +57,25 @@ class OddClassifier(FakeClassifier):
 """
 
 BROKEN = 'raise RuntimeError("its wire is cut")\n'
+
+
+class Spoken(ScriptedSource):
+    """A source that plays one utterance after the other, each once the one before is settled.
+
+    Set ``between``: called with the number of utterances played so far, it returns once the next may come.
+    """
+
+    def __init__(self, utterances: int) -> None:
+        super().__init__(speech(*[SPEECH, PAUSE] * utterances))
+        self.between: Callable[[int], None] = lambda _: None
+        self._played = 0
+
+    def frames(self) -> Iterator[AudioFrame]:
+        for frame in super().frames():
+            yield frame
+            if frame.offset // len(SPEECH) // 2 > self._played:
+                self._played += 1
+                self.between(self._played)
 
 
 def balanced(books: Books) -> bool:
