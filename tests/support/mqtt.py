@@ -75,7 +75,8 @@ class Mosquitto:
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._process: subprocess.Popen[bytes] | None = None
         self._config.write_text(
-            f"persistence true\n{saving}persistence_location {saves_to or folder}/\npersistence_file {self.port}.db\n"
+            f"persistence true\n{saving}persistence_location {saves_to or folder}/\n"
+            f"persistence_file {self.port}.db\n"
             f"user root\nmax_queued_messages 100000\nlog_dest file {folder}/mosquitto-{self.port}.log\n"
             f"listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n{settings}\n"
         )
