@@ -1,6 +1,6 @@
 """The configuration: what the YAML may say, and reading it.
 
-Every key is optional. The models of the four ports' plugins come from the plugins themselves, so a third party's
+Every key is optional. The models of the five ports' plugins come from the plugins themselves, so a third party's
 keys are checked, documented and listed just as the built-in ones are.
 """
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 from pydantic import Field, SerializeAsAny, ValidationError, create_model
 
 from ser_agent.config_errors import explain
 from ser_agent.errors import ConfigError
-from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions
+from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions, VoiceOptions
 from ser_agent.page_options import PageOptions
 from ser_agent.plugins import Port, available
 from ser_agent.segmenter import SegmenterOptions
@@ -58,8 +58,10 @@ class Config(Options):
     """What hears the emotion."""
     sinks: tuple[SerializeAsAny[PluginOptions], ...]
     """Where events go: any number of sinks."""
+    assistant: SerializeAsAny[VoiceOptions] | None = None
+    """What tells when a voice assistant speaks: what is heard meanwhile is left out. `null`: there is none."""
     web: PageOptions = PageOptions()
-    """A page on which the agent can be watched live, muted, and given a threshold."""
+    """Pages to look at: the live one of this agent, and that of `ser-agent web`."""
     stats_interval_s: float = Field(default=60.0, ge=1.0)
     """Seconds between two reports of how the agent is doing."""
     log: LogOptions = LogOptions()
@@ -115,6 +117,10 @@ def model() -> type[Config]:
         "vad": section("vads", "vad"),
         "classifier": section("classifiers", "classifier"),
         "sinks": (tuple.__class_getitem__((_options_of("sinks"), ...)), sinks),
+        "assistant": (
+            Optional[_options_of("voices")],  # noqa: UP045 - of types that are made at run time
+            Field(default=None, description=description["assistant"]),
+        ),
     }
     return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
 

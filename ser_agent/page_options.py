@@ -23,10 +23,10 @@ def is_loopback(host: str) -> bool:
 
 
 class PageOptions(Options):
-    """Keys of the live page."""
+    """Keys of the agent's live page, and of the page of `ser-agent web`."""
 
     enabled: bool = False
-    """Show what is heard, live, on a page of this agent's own."""
+    """Show what this agent hears on a page of its own; its buttons mute the agent and set its threshold."""
     host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on; anything but this machine's own (127.0.0.1, ::1, localhost) needs a token."""
     port: int = Field(default=7861, ge=0, le=65535)
@@ -35,6 +35,12 @@ class PageOptions(Options):
     """What visitors have to enter, at least 12 characters: write !secret or ${NAME} here."""
     names: tuple[str, ...] = ()
     """Names that the page is called by beside this machine's, such as home.example.org behind a proxy."""
+    models: tuple[str, ...] = ()
+    """Checkpoints to choose from on the page of `ser-agent web`, beside `embedded` and `classifier.model`."""
+    longest_s: float = Field(default=60.0, ge=1.0, le=3600.0)
+    """Seconds of sound that the page of `ser-agent web` takes at most in one recording."""
+    largest_mb: float = Field(default=20.0, ge=0.1, le=1000.0)
+    """Size of a file that it takes at most, MB."""
 
     @field_validator("token")
     @classmethod

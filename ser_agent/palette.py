@@ -42,12 +42,9 @@ def variables(colours: dict[Emotion | str, str]) -> str:
     return " ".join(f"--{label}: {colour};" for label, colour in colours.items())
 
 
-def stylesheet(dark_selector: str = ':root[data-theme="dark"]') -> str:
-    """CSS that gives every emotion its colour, in both themes.
-
-    Args:
-        dark_selector: what the page's root matches where somebody chose the dark theme.
-    """
+def stylesheet() -> str:
+    """CSS that gives every emotion its colour, on the live page: by the system's theme, or the one chosen."""
     light, dark = variables(LIGHT), variables(DARK)
     by_system = f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme]) {{ {dark} }} }}"
-    return f":root {{ {light} --other: var(--neutral); }}\n{by_system}\n{dark_selector} {{ {dark} }}\n"
+    chosen = f':root[data-theme="dark"] {{ {dark} }}'
+    return f":root {{ {light} --other: var(--neutral); }}\n{by_system}\n{chosen}\n"

@@ -33,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
     shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for a shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery, _wyoming_proxy):
+    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery, _wyoming_proxy, _web):
         add(commands.add_parser)
     return parser
 
@@ -173,6 +173,24 @@ def _wyoming_address(text: str) -> Address:
 def _delay_ms(text: str) -> int:
     if not text.isdecimal() or int(text) > MOST_DELAY_MS:
         raise argparse.ArgumentTypeError(f"expected milliseconds, 0 to {MOST_DELAY_MS}, not {text!r}")
+    return int(text)
+
+
+def _web(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "web",
+        help="a page to upload or record sound, and see what was heard",
+        description="Serve a page on which to upload or record, and see what was heard. Needs the extra web. The "
+        "live page of a running agent is another one: web.enabled in its configuration.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument("--port", type=_port, default=7860, help="port, 0 for any (default: 7860)")
+    _add_config(parser)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, not {text!r}")
     return int(text)
 
 

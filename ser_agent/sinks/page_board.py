@@ -57,9 +57,10 @@ class Board:
             site: of the agent.
             now: the wall clock, seconds since 1970.
         """
+        self._site = site
         self._now = now
         self._lock = threading.Lock()
-        self._events: deque[tuple[int, float, str, float]] = deque(maxlen=MOST_EVENTS)
+        self._events: deque[tuple[int, float, str, float, str]] = deque(maxlen=MOST_EVENTS)
         self._viewers: list[Viewer] = []
         self._last: Json | None = None
         self._info: Json = {}
@@ -75,7 +76,9 @@ class Board:
         }
 
     def take(self, message: AnyMessage) -> None:
-        """Remember what a message says, and tell every viewer."""
+        """Remember what a message says, and tell every viewer; how single satellites are is left to others."""
+        if getattr(message, "site", None) not in {None, self._site}:
+            return
         match message:
             case EmotionEvent():
                 self._take_event(message)
@@ -98,7 +101,7 @@ class Board:
         record = event.model_dump(mode="json", by_alias=True) | {"ended_ms": ended_ms}
         with self._lock:
             self._last = record
-            self._events.append((ended_ms, event.duration_s, event.emotion, event.confidence))
+            self._events.append((ended_ms, event.duration_s, event.emotion, event.confidence, event.agent))
             self._forget_the_old()
             self._tell(("event", record))
 

@@ -91,7 +91,7 @@ function showNow() {
   card.style.setProperty("--tone", fresh ? colour(label) : "var(--line)");
   $("now-emoji").textContent = emoji(label);
   say($("now-name"), last ? name(label) : text("nothing_yet"));
-  say($("now-note"), last ? `${clock(last.ended_ms)} · ${seconds(last.duration_s)}${
+  say($("now-note"), last ? `${clock(last.ended_ms)} · ${seconds(last.duration_s)}${last.agent === state.site ? "" : ` · ${last.agent}`}${
     label === "uncertain" ? ` · ${text("uncertain_note")}` : ""}` : text("nothing_yet_note"));
   $("now-ranks").replaceChildren(...(last?.emotions ?? []).slice(0, 3).map(({ label: one, score }) => {
     const fill = element("span");
@@ -161,9 +161,9 @@ function showPast() {
 
 function showHeard() {
   const latest = model.events.slice(-LOG_LENGTH).reverse();
-  $("heard").replaceChildren(...latest.map(([endedMs, , label, confidence]) => element("li", {},
+  $("heard").replaceChildren(...latest.map(([endedMs, , label, confidence, site]) => element("li", {},
     element("time", { textContent: clock(endedMs), dateTime: new Date(endedMs).toISOString() }),
-    element("span", {}, emo(label), ` ${name(label)}`),
+    element("span", {}, emo(label), ` ${name(label)}${site === model.state.site ? "" : ` · ${site}`}`),
     element("span", { className: "share", textContent: percent(confidence) }))));
   if (!latest.length) $("heard").replaceChildren(element("li", { textContent: text("nothing_yet") }));
 }
@@ -267,7 +267,7 @@ take("state", (changes) => {
 take("event", (event) => {
   if (model.last?.id === event.id) return;
   model.last = event;
-  model.events.push([event.ended_ms, event.duration_s, event.emotion, event.confidence]);
+  model.events.push([event.ended_ms, event.duration_s, event.emotion, event.confidence, event.agent]);
   while (model.events.length && model.events[0][0] < nowMs() - KEPT_MS) model.events.shift();
   showNow(); showPast(); showHeard();
 });
