@@ -74,14 +74,14 @@ class FileReader:
         yield from endpointer.finish("end_of_stream")
 
     def _each(self) -> Iterator[Path]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
-        hidden = not console.is_terminal or len(self._paths) <= 1
+        if not console.is_terminal or len(self._paths) <= 1:  # a hidden bar may still end with an empty line
+            yield from self._paths
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         # On a terminal the output is printed above the bar; what goes elsewhere must not be led there.
         shared = sys.stdout.isatty()
-        with Progress(
-            *columns, console=console, transient=True, disable=hidden, redirect_stdout=shared
-        ) as progress:
+        with Progress(*columns, console=console, transient=True, redirect_stdout=shared) as progress:
             yield from progress.track(self._paths, description="listening")
 
     def _fail(self, error: AudioFileError) -> None:
