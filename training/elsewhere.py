@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from training.settings import Settings
 
 FOLDED = "ravdess"
+_NO_CLOCK = float("inf")
 
 
 def abroad(settings: Settings, only: Sequence[str] = ()) -> None:
@@ -107,7 +108,8 @@ class _Elsewhere:
         budget = {
             "looks": goal.looks,
             "frozen_layers": goal.frozen_layers,
-            "minutes": goal.minutes,
+            "steps": goal.steps,
+            "minutes": _NO_CLOCK,
             "teacher": 0.0,
         }
         self._settings = settings.model_copy(
@@ -122,7 +124,6 @@ class _Elsewhere:
         self.clips = self._cache.usable(read_clips(settings))
         learnable = [clip for clip in self.clips if clip.part == "train" or clip.corpus == FOLDED]
         self._looks = compute_looks(self._settings, self._cache, learnable)
-        self._steps: list[int] = []
 
     def answers(
         self, name: str, corpus: str, heard: Sequence[Clip], judged: Sequence[Clip], *, trimmed: bool
@@ -143,7 +144,7 @@ class _Elsewhere:
                 "held_out": {other: who for other, who in self._settings.held_out.items() if other != corpus},
             }
         )
-        self._steps.append(learn(settings, heard, self._looks))
+        learn(settings, heard, self._looks)
         folder = settings.run_folder / "checkpoint"
         model = load_model(settings.run_folder / "last")
         write_checkpoint(model, {"name": settings.name} | calibration(settings, model), folder)
@@ -158,7 +159,6 @@ class _Elsewhere:
             "start_from": self._settings.start_from.name,
             "looks": goal.looks,
             "frozen_layers": goal.frozen_layers,
-            "minutes": goal.minutes,
-            "steps": self._steps[-1],
+            "steps": goal.steps,
             "batch_size": goal.batch_size,
         }

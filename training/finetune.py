@@ -44,16 +44,13 @@ def finetune(settings: Settings) -> None:
     learn(settings, clips, compute_looks(settings, cache, clips))
 
 
-def learn(settings: Settings, clips: Sequence[Clip], looks: Sequence[States]) -> int:
+def learn(settings: Settings, clips: Sequence[Clip], looks: Sequence[States]) -> None:
     """Train on some clips, or go on training, and put the checkpoint into the run's folder.
 
     Args:
         settings: of the experiment.
         clips: to learn from.
         looks: states of each look at these clips, and maybe at others.
-
-    Returns:
-        How many steps it took.
     """
     start = start_folder(settings)
     upper = UpperPart(_encoder(start), settings.finetune.frozen_layers)
@@ -63,11 +60,10 @@ def learn(settings: Settings, clips: Sequence[Clip], looks: Sequence[States]) ->
     elif not (settings.run_folder / "upper.pt").exists():
         loss = fit_head(upper, pooled_states(upper, clips, looks[0]), clips, batches.weights, settings)
         print(f"head: cross entropy {loss:.3f}", flush=True)
-    averaged, steps = _train(settings, upper, batches)
+    averaged = _train(settings, upper, batches)
     model = new_model(start)
     put_together(model, averaged)
     model.save_pretrained(settings.run_folder / "last")
-    return steps
 
 
 def _encoder(start: Path) -> Wav2Vec2Model:
@@ -109,8 +105,8 @@ def compute_looks(settings: Settings, cache: Cache, clips: Sequence[Clip]) -> li
     return looks
 
 
-def _train(settings: Settings, upper: UpperPart, batches: Batches) -> tuple[UpperPart, int]:
-    """Train the upper layers, and give their weights' running average and the number of steps."""
+def _train(settings: Settings, upper: UpperPart, batches: Batches) -> UpperPart:
+    """Train the upper layers, and give their weights' running average."""
     goal = settings.finetune
     averaged = AveragedModel(upper, multi_avg_fn=_average(goal.average), use_buffers=True)
     optimizer = _optimizer(settings, upper)
@@ -139,7 +135,7 @@ def _train(settings: Settings, upper: UpperPart, batches: Batches) -> tuple[Uppe
             progress.say(f"cross entropy {np.mean(losses[-200:]):.3f}")
         if progress.due:
             progress.save(parts)
-    return cast("UpperPart", averaged.module), progress.step
+    return cast("UpperPart", averaged.module)
 
 
 def _average(decay: float) -> Any:  # noqa: ANN401 - torch gives it no type

@@ -120,14 +120,14 @@ class ElsewhereSettings(_Section):
         start_from: the encoder, which must not have learned from any label.
         looks: how many augmented looks at each clip.
         frozen_layers: of the encoder, with all below them.
-        minutes: of each training.
+        steps: of each training, however long it takes.
         folds: into which RAVDESS's actors are divided.
     """
 
     start_from: Path = Path("../shared/pretrained/wav2vec2-tiny-init")
     looks: int = Field(1, ge=1)
     frozen_layers: int = Field(2, ge=0)
-    minutes: float = Field(6.0, gt=0)
+    steps: int = Field(500, ge=1)
     folds: int = Field(6, ge=2)
 
 

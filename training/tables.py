@@ -182,8 +182,7 @@ def _training(found: Mapping[str, Any]) -> str:
     layers = f"all layers above the lowest {found['frozen_layers']}" if found["frozen_layers"] else "all layers"
     return (
         f"{layers} of `{found['start_from']}`, {found['looks']} augmented look(s) at each clip, "
-        f"{found['steps']:,} steps of {found['batch_size']} clips in {found['minutes']:g} minutes for each training, "
-        "no teachers."
+        f"{found['steps']:,} steps of {found['batch_size']} clips for each training, no teachers."
     )
 
 

@@ -136,7 +136,7 @@ def out_of_fold(features: Floats, clips: Sequence[Clip], settings: Settings) -> 
 
 
 def _calibrated(logits: NDArray[np.float64], clips: Sequence[Clip]) -> NDArray[np.float64]:
-    """Divide by a temperature for each corpus: how well strangers are heard depends on how many others there were."""
+    """Divide by a temperature for each corpus: strangers are heard the better the more others there were."""
     found = np.empty_like(logits)
     for corpus in {clip.corpus for clip in clips}:
         rows = np.array([row for row, clip in enumerate(clips) if clip.corpus == corpus])
