@@ -154,6 +154,11 @@ class Connection:
         if number is not None:
             self._subscribing[number] = topics
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether the broker has answered all that was asked of it."""
+        return not self._subscribing
+
     def send(self, publication: Publication) -> int:
         """Send a publication, or have it sent by the next steps.
 

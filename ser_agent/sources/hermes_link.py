@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ser_agent.errors import SourceError, SourceLost
-from ser_agent.sinks.mqtt_client import Connection, ConnectionFailed
+from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, ConnectionFailed
 from ser_agent.sinks.mqtt_visits import Wanted, ask_version
 from ser_agent.sources.hermes_inflow import Arrival
 from ser_agent.sources.hermes_names import LONGEST_RAW
@@ -123,13 +123,22 @@ class HermesLink:
             version = ask_version(self._endpoint, self._wanted)
             self._connection = Connection(self._endpoint, version, on_message=self._received)
             self._connection.connect()
+            self._subscribe(self._connection)
         except ConnectionFailed as failure:
             self._release()
             raise SourceError(f"Hermes broker {self.broker}: {failure}") from failure
-        self._connection.subscribe(self._topics, qos=0)
-        self._connection.subscribe([STARTED, ENDED])
         log.info("Hermes broker %s: connected, MQTT %s", self.broker, version)
         self._thread.start()
+
+    def _subscribe(self, connection: Connection) -> None:
+        connection.subscribe(self._topics, qos=0)
+        connection.subscribe([STARTED, ENDED])
+        deadline_s = time.monotonic() + CONNECT_TIMEOUT_S
+        while not connection.subscribed:
+            if (remaining_s := deadline_s - time.monotonic()) <= 0:
+                connection.drop()
+                raise ConnectionFailed("it does not answer a subscription")
+            connection.step(remaining_s)
 
     def stop(self) -> None:
         """Take leave."""

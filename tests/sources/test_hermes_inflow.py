@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_agent.buffer import Closed
@@ -47,6 +47,7 @@ def test_what_has_waited_too_long_gives_way_to_what_is_newer_of_the_same_satelli
     assert inflow.shed == 7
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1), st.integers(0, 70_000)), max_size=300))
 def test_what_came_is_taken_or_shed_and_never_too_much_waits(plan: list[tuple[str, float, int]]) -> None:
     at_s = 0.0

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_agent.sources.hermes_names import MOST_REMEMBERED, SECTION, SiteNames, slug
@@ -31,6 +31,7 @@ def test_a_name_becomes_a_slug_that_people_recognise(name: str, wanted: str) -> 
     assert slug(name) == wanted
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=128), unique=True, max_size=20))
 def test_every_name_has_a_slug_of_its_own(names: list[str]) -> None:
     sites = SiteNames(StateFile(), {"home", "a"})

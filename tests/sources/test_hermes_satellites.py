@@ -122,7 +122,7 @@ def test_one_too_many_is_refused_until_another_has_been_away_long_enough() -> No
     st.lists(st.integers(0, 15), max_size=4),
     st.lists(st.binary(max_size=60), max_size=4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_disorder_loss_and_garbage_leave_offsets_that_only_grow(
     order: list[int], lost: list[int], junk: list[bytes]
 ) -> None:

@@ -26,7 +26,7 @@ def spoken_at(number: int) -> float:
 
 
 @given(st.lists(st.floats(0, GAP_S * 0.9), min_size=2, max_size=80))
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_sound_that_is_late_now_and_then_is_never_a_gap(delays: list[float]) -> None:
     arrivals = list(itertools.accumulate((spoken_at(n) + d for n, d in enumerate(delays)), max))  # TCP keeps order
     found = placed(arrivals)
