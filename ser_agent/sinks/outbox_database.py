@@ -261,5 +261,8 @@ def count_waiting(path: Path) -> int:
     if not path.exists():
         return 0
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not version:
+            return 0  # it is just being made
         (waiting,) = connection.execute("SELECT count(*) FROM waiting").fetchone()
         return int(waiting)

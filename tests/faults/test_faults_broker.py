@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.disk import mounted
 from support.events import an_event
 from support.mqtt import Listener, Mosquitto, make_sink, opened, wait_until
 from support.proxy import Proxy
@@ -154,28 +154,14 @@ def test_killed_between_taking_an_event_and_acknowledging_it_a_broker_gets_it_ag
     assert heard == before + ids(1, 31), "what was not acknowledged came twice, in order"
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 KiB with no room left; where none may be mounted, the test skips."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no disk can be mounted here")
-    try:
-        with pytest.raises(OSError, match="No space left"):
-            (folder / "filler").write_bytes(bytes(100_000))
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_broker_whose_disk_is_full_goes_on_and_so_do_we(mosquitto: str, full_disk: Path, tmp_path: Path) -> None:
+def test_a_broker_whose_disk_is_full_goes_on_and_so_do_we(mosquitto: str, tmp_path: Path) -> None:
     with (
-        Mosquitto(mosquitto, tmp_path, saves_to=full_disk) as broker,
+        mounted(tmp_path / "disk", size_kb=64) as disk,
+        Mosquitto(mosquitto, tmp_path, saves_to=disk.folder) as broker,
         Listener(broker.port) as listener,
         opened(make_sink(broker.port, tmp_path)) as sink,
     ):
+        disk.fill()
         publish(sink, 0, 50)
         have_arrived(listener, 50)
         all_is_settled(sink)
