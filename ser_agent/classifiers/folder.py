@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ser_agent.errors import ModelError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+_SUFFIX = ".safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -31,6 +30,7 @@ _PICKLED = ("pytorch_model*.bin", "*model*.pt", "*model*.pth", "*.ckpt")
 _OTHER_WEIGHTS = ("*.safetensors", "*.h5", "*.msgpack", "*.onnx")
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
+_MAX_CONFIG_BYTES = 10_000_000
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -71,9 +71,11 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise ModelError(f"model {name}: {_foreign(folder) or f'{folder} has no {CONFIG}: it is no checkpoint'}")
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ModelError(f"model {name}: {path} has more than {_MAX_CONFIG_BYTES:,} bytes: it is no configuration")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"model {name}: {path} is not JSON: {error}") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise ModelError(f"model {name}: {_foreign(folder) or f'{path} names no model_type'}")
@@ -96,9 +98,13 @@ def _shards(name: str, folder: Path) -> list[Path]:
     index = folder / WEIGHTS_INDEX
     if index.is_file():
         try:
-            return sorted({folder / shard for shard in json.loads(index.read_bytes())["weight_map"].values()})
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            shards = sorted({str(shard) for shard in json.loads(index.read_bytes())["weight_map"].values()})
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"model {name}: {index} is no index of weights: {error!r}") from error
+        for shard in shards:
+            if Path(shard).name != shard or not shard.endswith(_SUFFIX):
+                raise ModelError(f"model {name}: {index} names {shard!r}, which is no safetensors file beside it")
+        return [folder / shard for shard in shards]
     pickled = sorted(file.name for pattern in _PICKLED for file in folder.glob(pattern))
     others = sorted(file.name for pattern in _OTHER_WEIGHTS for file in folder.glob(pattern))
     if pickled:
@@ -130,8 +136,11 @@ def _safetensors_fault(path: Path) -> str | None:
         raw = file.read(header_bytes)
     try:
         tensors = {key: value for key, value in json.loads(raw).items() if key != "__metadata__"}
-        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
-    except (ValueError, LookupError, TypeError, AttributeError):
+        spans = [tuple(map(int, tensor["data_offsets"])) for tensor in tensors.values()]
+        ends = [end for begin, end in spans if 0 <= begin <= end]
+        if len(ends) < len(spans):
+            raise ValueError("a tensor begins behind its end")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "is damaged: its header is not that of safetensors. Fetch it again"
     expected = _LENGTH_BYTES + header_bytes + max(ends, default=0)
     if actual != expected:

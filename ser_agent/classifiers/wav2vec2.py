@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from ser_agent.classifiers.onnx_folder import embedded_folder, has_embedded_shape, is_exported
+from ser_agent.classifiers.onnx_precision import Precision  # noqa: TC001 - pydantic reads it
 from ser_agent.errors import ClassificationError, MissingExtraError, ModelError
 from ser_agent.options import ClassifierOptions
 
@@ -37,14 +38,14 @@ class Wav2Vec2Options(ClassifierOptions):
     type: Literal["wav2vec2"] = "wav2vec2"
     model: str = Field(default=EMBEDDED, min_length=1)
     """`embedded`, a folder with a checkpoint, or a hub id such as `superb/wav2vec2-base-superb-er`."""
-    revision: str | None = None
+    revision: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$")
     """Of a hub id: branch, tag or commit."""
     allow_download: bool = False
     """Download a hub id that is not in the cache; otherwise nothing is ever loaded from the network."""
     engine: Literal["auto", "onnx", "torch"] = "auto"
     """What computes. `onnx`: ONNX Runtime, for the embedded model, models trained like it and those that
     `ser-agent export` has made; `torch`, an extra: every checkpoint, and a GPU. `auto`: `onnx` where it can."""
-    precision: Literal["int8", "float32"] = "int8"
+    precision: Precision = "int8"
     """Of the engine `onnx`: `int8` is twice as fast, and its confidences differ by a percent or two. An exported
     model has the precision that it was exported with."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -104,6 +105,25 @@ class Wav2Vec2Classifier:
         if self._model is None:
             raise ClassificationError("the model is not loaded")
         return self._model.classify([utterance.samples for utterance in utterances])
+
+    def export(self, target: Path, precision: Precision) -> None:
+        """Write the model as a folder for the engine `onnx`.
+
+        Args:
+            target: the folder; is made where it is missing.
+            precision: of the matrices.
+
+        Raises:
+            ModelError: the model cannot be had, or cannot be exported.
+            MissingExtraError: torch, transformers or onnx is not installed.
+        """
+        name, where = self._locate()
+        self._model = checkpoint = self._in_torch(name, where)
+        try:
+            from ser_agent.classifiers.onnx_export import write_folder  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtraError("exporting a model", "torch", error.name or "onnx") from error
+        write_folder(checkpoint, target, precision)
 
     def close(self) -> None:
         """Let the model go."""

@@ -20,6 +20,16 @@ EXTRACTOR = {"preprocessor_config.json": b"{}"}
 GOOD = {**CONFIG, **EXTRACTOR, "model.safetensors": SOUND}
 
 
+NESTED = b"[" * 100_000
+"""Deeper than any reader of JSON follows."""
+
+
+def with_span(begin: int, end: int) -> bytes:
+    """A safetensors file whose one tensor says to lie there."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [begin, end]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(8)
+
+
 def written(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -69,6 +79,20 @@ def test_a_whole_checkpoint_passes(tmp_path: Path, files: dict[str, bytes]) -> N
             ("a.safetensors is missing",),
         ),
         ({**CONFIG, **EXTRACTOR, "model.safetensors.index.json": b"{}"}, ("no index of weights",)),
+        ({**CONFIG, **EXTRACTOR, "model.safetensors.index.json": NESTED}, ("no index of weights",)),
+        *(
+            (
+                {**CONFIG, **EXTRACTOR, "model.safetensors.index.json": index(elsewhere)},
+                ("no safetensors file beside",),
+            )
+            for elsewhere in ("../a.safetensors", "/etc/a.safetensors", "b/../a.safetensors", "a.bin", "..", "")
+        ),
+        ({"config.json": NESTED}, ("config.json is not JSON",)),
+        ({"config.json": b" " * 10_000_001}, ("no configuration",)),
+        ({**GOOD, "model.safetensors": len(NESTED).to_bytes(8, "little") + NESTED}, ("damaged",)),
+        ({**GOOD, "model.safetensors": b"\xff" * 8 + HEADER}, ("damaged",)),
+        ({**GOOD, "model.safetensors": with_span(8, 0)}, ("damaged",)),
+        ({**GOOD, "model.safetensors": with_span(-8, 8)}, ("damaged",)),
         ({"hyperparams.yaml": b"", "model.ckpt": b"x"}, ("SpeechBrain", "another framework")),
         ({"hyperparams.yaml": b"", "config.json": b'{"speechbrain_interface": "x"}'}, ("SpeechBrain",)),
         ({"config.yaml": b"", "configuration.json": b"{}", "model.pt": b"x"}, ("FunASR",)),
