@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser_agent import __version__
 from ser_agent.agent import Agent, Outcome
+from ser_agent.assistant_voice import AssistantVoice
 from ser_agent.commands import CommandDesk
 from ser_agent.config_text import digest
 from ser_agent.errors import ConfigError, SerAgentError
@@ -21,6 +22,7 @@ from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.page import PageSink
+from ser_agent.recording import Recorder
 from ser_agent.state import StateFile, state_file, state_folder
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ser_agent.config import Config, Loaded
     from ser_agent.metrics import Books
     from ser_agent.options import PluginOptions
-    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.ports import AssistantWatch, AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
     from ser_agent.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -70,11 +72,27 @@ class Workshop:
         classifier: EmotionClassifier = self._make("classifiers", self._config.classifier)
         return classifier
 
+    def recorder(self) -> Recorder | None:
+        """What keeps utterances as files, where that was asked for."""
+        options = self._config.recording
+        return None if options is None else Recorder(options, self._context.base_dir)
+
     def sinks(self) -> Mapping[str, EventSink]:
         """Where messages go, by unique name; the live page is one of them."""
         sinks = {name: self._make("sinks", options, name) for name, options in named_sinks(self._config)}
         page = {PAGE: PageSink(self._config.web, self._context)} if self._config.web.enabled else {}
         return {**sinks, **page}
+
+    def assistant(self) -> AssistantWatch | None:
+        """What tells when an assistant speaks."""
+        options = self._config.assistant
+        watch: AssistantWatch | None = None if options is None else self._make("voices", options)
+        return watch
+
+    def voice(self) -> AssistantVoice:
+        """What remembers that."""
+        options = self._config.assistant
+        return AssistantVoice() if options is None else AssistantVoice(options.timeout_s, options.tail_ms / 1000)
 
     def _make(self, port: Port, options: PluginOptions, name: str = "") -> Any:  # noqa: ANN401 - of any port
         return factory_for(port, options)(options, replace(self._context, name=name))
@@ -109,6 +127,9 @@ def assemble(loaded: Loaded, classifier: EmotionClassifier, state: StateFile, de
         hard_mute=config.hard_mute,
         state=state,
         desk=desk,
+        assistant=workshop.assistant(),
+        voice=workshop.voice(),
+        recorder=workshop.recorder(),
     )
 
 

@@ -20,6 +20,7 @@ from ser_agent.errors import ConfigError
 from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions, VoiceOptions
 from ser_agent.page_options import PageOptions
 from ser_agent.plugins import Port, available
+from ser_agent.recording import Recording
 from ser_agent.segmenter import SegmenterOptions
 from ser_agent.yaml_file import OVERRIDES, Document, KeyPath, parse_scalar, read_document
 
@@ -62,6 +63,8 @@ class Config(Options):
     """What tells when a voice assistant speaks: what is heard meanwhile is left out. `null`: there is none."""
     web: PageOptions = PageOptions()
     """Pages to look at: the live one of this agent, and that of `ser-agent web`."""
+    recording: Recording = None
+    """Keep what is said as files: `off` (or null), or {folder: …, max_age_days: 7, max_megabytes: 500}."""
     stats_interval_s: float = Field(default=60.0, ge=1.0)
     """Seconds between two reports of how the agent is doing."""
     log: LogOptions = LogOptions()

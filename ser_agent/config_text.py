@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 MASK = "**********"
 WIDTH = 110
-_SECTION_PORTS = {"source": "sources", "vad": "vads", "classifier": "classifiers", "sinks": "sinks"}
+_SECTION_PORTS = {
+    "source": "sources",
+    "vad": "vads",
+    "classifier": "classifiers",
+    "sinks": "sinks",
+    "assistant": "voices",
+}
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:
@@ -75,10 +81,12 @@ def _alternatives(section: str, chosen: Any) -> Iterator[str]:  # noqa: ANN401 -
     port = _SECTION_PORTS.get(section)
     if port is None:
         return
-    yield "  # " + (
-        "More kinds of sinks:" if section == "sinks" else f"Other kinds, instead of type: {chosen.type}:"
-    )
-    used = {options.type for options in (chosen if isinstance(chosen, tuple) else (chosen,))}
+    several = chosen if isinstance(chosen, tuple) else () if chosen is None else (chosen,)
+    if section == "sinks":
+        yield "  # More kinds of sinks:"
+    else:
+        yield "  # Kinds:" if chosen is None else f"  # Other kinds, instead of type: {chosen.type}:"
+    used = {options.type for options in several}
     for entry in available(next(known for known in PORTS if known == port)).values():
         if entry.options is None or entry.name in used:
             continue

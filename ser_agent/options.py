@@ -36,6 +36,15 @@ class VadOptions(PluginOptions):
     """Probability from which on a hop of 32 ms counts as speech."""
 
 
+class VoiceOptions(PluginOptions):
+    """Keys of everything that tells when the assistant speaks."""
+
+    timeout_s: float = Field(default=60.0, gt=0.0, le=3600.0)
+    """It never speaks for longer: after that, the message of its end is taken to be lost."""
+    tail_ms: int = Field(default=200, ge=0, le=5000)
+    """How long the room goes on sounding when it has ceased."""
+
+
 class ClassifierOptions(PluginOptions):
     """Keys that every classifier has."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ser_agent.assistant_voice import AssistantVoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ser_agent.commands import CommandDesk
-    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.ports import AssistantWatch, AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.recording import Recorder
     from ser_agent.segmenter import SegmenterOptions
     from ser_agent.state import StateFile
 
@@ -36,6 +39,9 @@ class Parts:
         hard_mute: whether the source stays closed, whatever is asked for.
         state: what outlives the process.
         desk: where commands come from.
+        assistant: tells when an assistant speaks; None where there is none.
+        voice: remembers that.
+        recorder: keeps what is said as files; None where nothing is recorded.
     """
 
     site: str
@@ -55,3 +61,6 @@ class Parts:
     hard_mute: bool
     state: StateFile
     desk: CommandDesk
+    assistant: AssistantWatch | None = None
+    voice: AssistantVoice = field(default_factory=AssistantVoice)
+    recorder: Recorder | None = None

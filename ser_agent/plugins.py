@@ -9,16 +9,20 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from ser_agent.errors import PluginError
-from ser_agent.options import ClassifierOptions, PluginOptions, VadOptions
+from ser_agent.options import ClassifierOptions, PluginOptions, VadOptions, VoiceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
-Port: TypeAlias = Literal["sources", "vads", "classifiers", "sinks"]
+Port: TypeAlias = Literal["sources", "vads", "classifiers", "sinks", "voices"]
 PORTS: tuple[Port, ...] = get_args(Port)
-_BASES: Mapping[str, type[PluginOptions]] = {"vads": VadOptions, "classifiers": ClassifierOptions}
+_BASES: Mapping[str, type[PluginOptions]] = {
+    "vads": VadOptions,
+    "classifiers": ClassifierOptions,
+    "voices": VoiceOptions,
+}
 """What the options of these ports' plugins must be: the agent itself reads some of their keys."""
 
 

@@ -1,4 +1,4 @@
-"""The four ports. A class that has a port's operations is a plugin: there is no base class to inherit.
+"""The five ports. A class that has a port's operations is a plugin: there is no base class to inherit.
 
 Every plugin class has an attribute ``Options`` (a subclass of ``ser_agent.options.PluginOptions``) and is
 constructed as ``Plugin(options, context)``. Its module must import without optional packages: what is heavy is
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 from ser_agent.state import StateFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from ser_agent.assistant_voice import Speaking
     from ser_agent.audio import Samples, Sound, Utterance
     from ser_agent.commands import CommandDesk
     from ser_agent.messages import AnyMessage
@@ -184,4 +185,24 @@ class EventSink(Protocol):
         """How many accepted messages were lost since ``open``."""
 
 
-Plugin: TypeAlias = AudioSource | VoiceActivityDetector | EmotionClassifier | EventSink
+@runtime_checkable
+class AssistantWatch(Protocol):
+    """What tells when an assistant speaks."""
+
+    def open(self, tell: Callable[[Speaking], None]) -> None:
+        """Begin to watch, in the background; whoever is to be watched is waited for.
+
+        Args:
+            tell: told, in any thread, when the assistant begins to speak and ceases to; also where that cannot be
+                known any more: then it counts as silent.
+
+        Raises:
+            SourceError: this can never work; the message says why.
+            MissingExtraError: its packages are not installed.
+        """
+
+    def close(self) -> None:
+        """Cease to watch. May be called more than once."""
+
+
+Plugin: TypeAlias = AudioSource | VoiceActivityDetector | EmotionClassifier | EventSink | AssistantWatch

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ser_agent.pcm import PcmFormat
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -176,6 +178,18 @@ class WireParser:
         taken = bytes(self._kept[:count])
         del self._kept[:count]
         return taken
+
+
+def sound_format(data: Mapping[str, Any]) -> PcmFormat | None:
+    """How an event says that its sound is written; None where it does not."""
+    rate, width, channels = (_number(data.get(name)) for name in ("rate", "width", "channels"))
+    if rate is None or width is None or channels is None:
+        return None
+    return PcmFormat(rate, width, channels)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def with_data(head: Head, data: Mapping[str, Any]) -> bytes:

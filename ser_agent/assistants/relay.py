@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ser_agent.labels import UNCERTAIN
-from ser_agent.pcm import PcmFormat
 from ser_agent.wyoming_wire import (
     AUDIO_CHUNK,
     AUDIO_START,
@@ -18,6 +17,7 @@ from ser_agent.wyoming_wire import (
     Head,
     Payload,
     WireParser,
+    sound_format,
 )
 from ser_agent.wyoming_wire import with_data as with_other_data
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ser_agent.assistants.conversation import Conversation
     from ser_agent.assistants.hearing import Hearing, Verdict
+    from ser_agent.pcm import PcmFormat
     from ser_agent.wyoming_wire import Token
 
     Handle: TypeAlias = "Callable[[Token], Awaitable[bytes]]"
@@ -117,7 +118,7 @@ class Relay:
         match token:
             case Head(type=kind, data=data) if kind in {AUDIO_START, AUDIO_CHUNK}:
                 self._answered &= kind == AUDIO_CHUNK
-                self._prepare(_format(data), anew=kind == AUDIO_START)
+                self._prepare(sound_format(data), anew=kind == AUDIO_START)
                 self._feeding = kind == AUDIO_CHUNK
             case Head(type=kind):
                 self._feeding = False
@@ -196,15 +197,3 @@ async def _pass_on(source: Streams, target: Streams, handle: Handle) -> bool:
     except OSError:
         return False
     return True
-
-
-def _format(data: Mapping[str, Any]) -> PcmFormat | None:
-    """How the sound is written, where an event says so."""
-    rate, width, channels = (_number(data.get(name)) for name in ("rate", "width", "channels"))
-    if rate is None or width is None or channels is None:
-        return None
-    return PcmFormat(rate, width, channels)
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

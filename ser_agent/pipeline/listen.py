@@ -57,6 +57,7 @@ class ListenStage(Stage):
         self._lanes = Lanes(
             lambda site: Lane(site, make_endpointer(), self._presence, self._hand_over, surroundings)
         )
+        self._voice = surroundings.voice
         self._stopping = threading.Event()
         self._muted = threading.Event()
         self._attention = threading.Event()
@@ -219,6 +220,10 @@ class ListenStage(Stage):
         self._backoff = self._backoff or Backoff(BACKOFF_MOST_S)
 
     def _hand_over(self, utterance: Utterance) -> None:
+        if self._voice.heard_in(utterance):
+            self._metrics.dropped("assistant_speaking")
+            log.debug("utterance dropped: the assistant itself spoke")
+            return
         if self._source.live:
             if dropped := len(self._downstream.put(utterance)):
                 self._metrics.dropped("overload", dropped)

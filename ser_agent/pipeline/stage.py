@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from ser_agent.assistant_voice import AssistantVoice
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -74,12 +76,14 @@ class Surroundings:
         metrics: the counters.
         occurrences: tells the main thread.
         controls: what may change meanwhile.
+        voice: when the assistant spoke.
     """
 
     publisher: Publisher
     metrics: Metrics
     occurrences: Occurrences
     controls: Controls
+    voice: AssistantVoice = field(default_factory=AssistantVoice)
 
 
 class Stage(ABC):

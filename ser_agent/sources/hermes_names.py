@@ -30,6 +30,16 @@ def _mark(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:6]
 
 
+def _marked(wanted: str, name: str) -> str:
+    return f"{wanted[: LONGEST - 7]}-{_mark(name)}"
+
+
+def possible_slugs(name: str) -> frozenset[str]:
+    """The slugs that a satellite may have been given."""
+    wanted = slug(name)
+    return frozenset({wanted, _marked(wanted, name)})
+
+
 class SiteNames:
     """Gives each satellite a slug of its own. Which one is remembered, so that it has the same one for ever."""
 
@@ -64,9 +74,7 @@ class SiteNames:
 
     def _fresh(self, name: str) -> str:
         wanted = slug(name)
-        if self._is_free(wanted):
-            return wanted
-        return f"{wanted[: LONGEST - 7]}-{_mark(name)}"
+        return wanted if self._is_free(wanted) else _marked(wanted, name)
 
     def _is_free(self, wanted: str) -> bool:
         return wanted not in self._taken and wanted not in self._slugs.values()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser_agent.agent import Agent
+from ser_agent.assistant_voice import AssistantVoice
 from ser_agent.audio import SAMPLE_RATE, AudioFrame, Samples
 from ser_agent.commands import CommandDesk
 from ser_agent.parts import Parts
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ser_agent.agent import Outcome
     from ser_agent.commands import Command, Reply
     from ser_agent.pipeline.stage import Occurrences
-    from ser_agent.ports import AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.ports import AssistantWatch, AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
 
 SPEECH = tone(1.0)
 PAUSE = np.zeros(SAMPLE_RATE, dtype=np.int16)
@@ -51,6 +52,8 @@ class Rig:
     state: StateFile = field(default_factory=StateFile)
     objection: Callable[[Outcome], str | None] = lambda _: None
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
+    assistant: AssistantWatch | None = None
+    voice: AssistantVoice = field(default_factory=AssistantVoice)
     _desk: CommandDesk | None = None
 
     def parts(self) -> Parts:
@@ -73,6 +76,8 @@ class Rig:
             hard_mute=self.hard_mute,
             state=self.state,
             desk=self.desk,
+            assistant=self.assistant,
+            voice=self.voice,
         )
 
     def agent(self) -> Agent:

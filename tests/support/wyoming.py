@@ -50,6 +50,24 @@ INFO = Info(
 )
 
 
+async def settle() -> None:
+    """Let connections that were made or closed be told so, which happens in one of the loop's next rounds."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def dismiss(server: asyncio.Server, tasks: set[asyncio.Task[None]]) -> None:
+    """Close a server and end its clients' tasks."""
+    await settle()
+    server.close()
+    await settle()
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending)
+    await settle()
+
+
 class InLoop:
     """An asyncio loop in a thread of its own, for servers that live beside a test."""
 
@@ -62,6 +80,7 @@ class InLoop:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(patience_s)
 
     def close(self) -> None:
+        self.run(settle())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE_S)
         self.loop.close()
@@ -131,11 +150,7 @@ class SttServer:
 
     async def _close(self) -> None:
         assert self._server is not None
-        self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
+        await dismiss(self._server, self._tasks)
 
     def start(self) -> Self:
         self._loop.run(self._open())

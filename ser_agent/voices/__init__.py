@@ -1,0 +1,1 @@
+"""What tells when an assistant speaks, a module for each kind of assistant."""
