@@ -70,7 +70,7 @@ class Journal:
                 self._restore()
             except (OSError, sqlite3.Error) as error:
                 if not self._begin_anew(error):
-                    self._complain(error)
+                    self._complain(error, "; what waits there, if anything, waits for the next start")
                     self._drop_database()
         if self.losses:
             found = ", ".join(f"{count} {reason}" for reason, count in self.losses.items())
@@ -194,11 +194,14 @@ class Journal:
                 elif number in fresh:  # let go of meanwhile, and never stored
                     self._to_do.pop(number, None)
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: Exception, consequence: str = "") -> None:
         if not self._in_trouble:
             self._in_trouble = True
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            log.error("outbox %s: %s: events are kept in memory alone, until the agent ends", self.path, reason)
+            log.error(
+                "outbox %s: %s: events are kept in memory alone, until the agent ends%s",
+                *(self.path, reason, consequence),
+            )
 
     def close(self) -> None:
         """Write down what can be, and close the file."""

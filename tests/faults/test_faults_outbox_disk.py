@@ -23,7 +23,7 @@ IN_MEMORY = "events are kept in memory alone, until the agent ends"
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """Room for an outbox and little more."""
-    with mounted(tmp_path / "disk", size_kb=512) as disk:
+    with mounted(tmp_path / "disk", size_kb=256) as disk:
         yield disk
 
 
@@ -31,17 +31,17 @@ def test_a_disk_that_fills_up_and_has_room_again(disk: Disk, caplog: pytest.LogC
     box = DiskOutbox.open(disk.folder, Machine())
     box.accept(*range(10))
     disk.fill()
-    box.accept(*range(10, 300))
+    box.accept(*range(10, 120))
     (message,) = complaints(caplog)
     assert message.startswith(f"outbox {box.path}: ")
     assert message.endswith(IN_MEMORY)
     assert box.deliver(5) == [0, 1, 2, 3, 4]
     disk.make_room()
-    box.accept(300)
+    box.accept(120)
     assert complaints(caplog)[1:] == [f"outbox {box.path}: events are kept on disk again"]
     box.crash()
     again = DiskOutbox.open(disk.folder, Machine())
-    assert again.deliver(999) == list(range(5, 301))
+    assert again.deliver(999) == list(range(5, 121))
     again.close()
 
 
@@ -49,13 +49,38 @@ def test_a_disk_that_was_full_when_the_agent_died_gives_back_what_it_had_taken(d
     box = DiskOutbox.open(disk.folder, Machine())
     box.accept(*range(10))
     disk.fill()
-    box.accept(*range(10, 300))
+    box.accept(*range(10, 120))
     box.crash()
     disk.make_room()
     again = DiskOutbox.open(disk.folder, Machine())
     delivered = again.deliver(999)
     assert delivered[:10] == list(range(10))
     assert delivered == list(range(len(delivered))), "as many as there was room for, and no gap"
+    again.close()
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_what_waits_on_such_a_disk_at_the_start_waits_there_for_a_better_one(
+    disk: Disk, tmp_path: Path, trouble: str
+) -> None:
+    box = DiskOutbox.open(disk.folder, Machine())
+    box.accept(*range(10))
+    box.close()
+    stored = box.path.read_bytes()
+    if trouble == "full":
+        disk.fill()
+    else:
+        disk.protect()
+    box = DiskOutbox.open(disk.folder, Machine())
+    box.accept(10)
+    assert box.deliver(99) == [10]
+    box.close()
+    better = tmp_path / "better"
+    better.mkdir()
+    (better / box.path.name).write_bytes(stored)
+    assert box.path.read_bytes() == stored, "nothing was touched"
+    again = DiskOutbox.open(better, Machine())
+    assert again.deliver(99) == list(range(10))
     again.close()
 
 
@@ -82,5 +107,5 @@ def test_an_agent_that_starts_on_such_a_disk_delivers_all_the_same(  # noqa: PLR
         sink.flush(PATIENCE_S)
         assert sink.lost() == 0
     (message,) = complaints(caplog)
-    assert message.endswith(IN_MEMORY)
+    assert message.endswith(f"{IN_MEMORY}; what waits there, if anything, waits for the next start")
     state.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from support.outbox import DiskOutbox, Machine, number_of
+from support.outbox import DiskOutbox, Machine, folder_in_memory, number_of
 
 MAX_EVENTS = 6
 
@@ -19,7 +17,8 @@ class AnyLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self._folder = folder_in_memory()
+        self.folder = Path(self._folder.name)
         self.machine = Machine()
         self.accepted = 0
         self.lost_before = 0
@@ -102,8 +101,8 @@ class AnyLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.box.close()
-        shutil.rmtree(self.folder)
+        self._folder.cleanup()
 
 
 TestAnyLife = AnyLife.TestCase
-TestAnyLife.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestAnyLife.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -86,6 +88,12 @@ class DiskOutbox:
             self.outbox.add(Topics("ser-agent", "test").event(an_event(number)))
             self.journal.sync()
 
+    def accept_together(self, *numbers: int) -> None:
+        """Accept events, and store them at once."""
+        for number in numbers:
+            self.outbox.add(Topics("ser-agent", "test").event(an_event(number)))
+        self.journal.sync()
+
     def deliver(self, count: int = 1) -> list[int]:
         """Hand out and acknowledge events; their numbers."""
         numbers = []
@@ -117,6 +125,12 @@ def reopened(folder: Path, machine: Machine, **keys: Any) -> Iterator[DiskOutbox
         yield box
     finally:
         box.close()
+
+
+def folder_in_memory() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what need not wait for a real disk; on the disk after all where there is no such."""
+    memory = "/dev/shm"  # noqa: S108 - the folder in it is private
+    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def number_of(publication: Publication) -> int:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.events import an_event
-from support.outbox import DiskOutbox, Machine, complaints, reopened, tamper
+from support.outbox import DiskOutbox, Machine, complaints, folder_in_memory, reopened, tamper
 
 from ser_agent.sinks.mqtt_events import FOREIGN
-from ser_agent.sinks.mqtt_topics import Topics
 from ser_agent.sinks.outbox_database import CORRUPT, MOST_SET_ASIDE, count_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from ser_agent.sinks.mqtt_topics import Publication
 
 DAMAGE = {
     "another payload": ("UPDATE waiting SET payload = CAST('{}' AS BLOB) WHERE number = 1", CORRUPT),
@@ -65,17 +62,11 @@ def test_events_of_a_site_that_was_renamed_are_set_aside(tmp_path: Path, now: di
 def test_what_is_set_aside_is_bounded(tmp_path: Path) -> None:
     for _ in range(3):
         with reopened(tmp_path, Machine()) as box:
-            for number in range(50):
-                box.outbox.add(event(number))
-            box.journal.sync()
+            box.accept_together(*range(50))
         with reopened(tmp_path, Machine(), site="attic") as box:
             assert box.outbox.lost == 50
     with closing(sqlite3.connect(box.path)) as connection:
         assert connection.execute("SELECT count(*) FROM set_aside").fetchone() == (MOST_SET_ASIDE,)
-
-
-def event(number: int) -> Publication:
-    return Topics("ser-agent", "test").event(an_event(number))
 
 
 def garbage(path: Path) -> None:
@@ -119,24 +110,24 @@ def test_a_file_that_cannot_be_used_is_put_aside_with_a_message_and_another_one_
     assert (tmp_path / f"{box.path.name}.broken").exists()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(spots=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1)), min_size=1, max_size=3))
 def test_whatever_bytes_change_nothing_false_is_delivered_and_new_events_are_kept(
-    tmp_path_factory: pytest.TempPathFactory, spots: list[tuple[float, bytes]]
+    spots: list[tuple[float, bytes]],
 ) -> None:
-    folder = tmp_path_factory.mktemp("damaged")
-    with reopened(folder, Machine()) as box:
-        for number in range(20):
-            box.outbox.add(event(number))
-    stored = bytearray(box.path.read_bytes())
-    for where, content in spots:
-        start = int(where * (len(stored) - 1))
-        stored[start : start + len(content)] = content
-    box.path.write_bytes(stored)
-    with reopened(folder, Machine()) as box:
-        box.accept(20)
-    with reopened(folder, Machine()) as box:
-        delivered = box.deliver(99)
+    with folder_in_memory() as name:
+        folder = Path(name)
+        with reopened(folder, Machine()) as box:
+            box.accept_together(*range(20))
+        stored = bytearray(box.path.read_bytes())
+        for where, content in spots:
+            start = int(where * (len(stored) - 1))
+            stored[start : start + len(content)] = content
+        box.path.write_bytes(stored)
+        with reopened(folder, Machine()) as box:
+            box.accept(20)
+        with reopened(folder, Machine()) as box:
+            delivered = box.deliver(99)
     assert delivered == sorted(set(delivered) & set(range(21)))
     assert delivered[-1] == 20
 

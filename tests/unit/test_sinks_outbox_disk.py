@@ -52,6 +52,13 @@ def test_of_what_has_arrived_no_byte_stays_on_disk(tmp_path: Path) -> None:
     assert b"happy" not in box.path.read_bytes()
 
 
+def test_a_thousand_events_take_little_room(tmp_path: Path) -> None:
+    box = DiskOutbox.open(tmp_path, Machine())
+    box.accept_together(*range(1000))
+    assert box.close() == 0
+    assert box.path.stat().st_size < 2**20
+
+
 def test_only_the_latest_events_are_kept_also_where_there_is_room_for_fewer_than_before(tmp_path: Path) -> None:
     with reopened(tmp_path, Machine(), max_events=4) as box:
         box.accept(*range(6))
