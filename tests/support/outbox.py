@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from support.events import an_event
 
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 NOON_S = 1_795_000_000.0
 """Some noon after the clocks were first set."""
+
+
+class HasClocks(Protocol):
+    """A machine, or what stands in for one."""
+
+    @property
+    def clocks(self) -> Clocks:
+        """Its clocks."""
 
 
 @dataclass
@@ -70,7 +78,7 @@ class DiskOutbox:
     journal: Journal
 
     @classmethod
-    def open(cls, folder: Path, machine: Machine, *, site: str = "test", **keys: Any) -> Self:  # noqa: ANN401
+    def open(cls, folder: Path, machine: HasClocks, *, site: str = "test", **keys: Any) -> Self:  # noqa: ANN401
         """Open the one in a folder; ``keys`` as in the YAML."""
         options = MqttOptions(outbox="disk", **keys)
         state = StateFile()
@@ -118,7 +126,7 @@ class DiskOutbox:
 
 
 @contextmanager
-def reopened(folder: Path, machine: Machine, **keys: Any) -> Iterator[DiskOutbox]:  # noqa: ANN401
+def reopened(folder: Path, machine: HasClocks, **keys: Any) -> Iterator[DiskOutbox]:  # noqa: ANN401
     """The outbox in a folder, as after a restart."""
     box = DiskOutbox.open(folder, machine, **keys)
     try:
