@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from ser_agent.classifiers.onnx_precision import Precision
 from ser_agent.classifiers.onnx_weights import (
     CONVOLUTION,
     LAST_NORM,
     LAYER,
     POSITIONS,
     PROJECTION,
-    Precision,
     is_rounded,
 )
 from training.settings import ROOT

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OPSET = 17
+
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask", category=UserWarning)
 """WavLM's own doing, and harmless; it would be written into the terminal's list of events."""
 
@@ -56,6 +58,7 @@ class Checkpoint:
 
     Attributes:
         info: what it says of itself.
+        folder: where its files lie.
     """
 
     def __init__(self, name: str, where: Path | str, options: Wav2Vec2Options) -> None:
@@ -72,6 +75,7 @@ class Checkpoint:
         torch.set_num_threads(options.threads or default_threads())
         folder, revision = _located(where, options)
         check_folder(name, folder)
+        self.folder = folder
         with _plainly(name):
             config, self._extractor, self._model = _read(name, folder)
             self._device = _device(name, options.device)
@@ -111,6 +115,30 @@ class Checkpoint:
                 answers[index] = answer
         return answers
 
+    def trace(self, path: Path) -> None:
+        """Write the model as a graph of ONNX that takes one sound at a time, normalised, of any length.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            ModelError: the model hears no waveform, or cannot be traced.
+        """
+        if not self._raw or self._longest is not None:
+            raise ModelError(f"model {self._name}: only models that hear the waveform itself can be exported")
+        sound = torch.zeros(1, 2 * SAMPLE_RATE, device=self._device, dtype=self._dtype)
+        with _plainly(self._name), _quiet():
+            torch.onnx.export(
+                _LogitsAlone(self._model).eval(),  # else the model is left as in training
+                (sound,),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["input_values"],
+                output_names=["logits"],
+                dynamic_axes={"input_values": {1: "samples"}},
+            )
+
     def close(self) -> None:
         """Let the model go, and its memory on the GPU."""
         self._model = None
@@ -147,6 +175,18 @@ class Checkpoint:
             ) from error
         except (RuntimeError, MemoryError) as error:
             raise ClassificationError(f"the model failed: {_first_line(error)}") from error
+
+
+class _LogitsAlone(torch.nn.Module):
+    """A model whose only result are the logits."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self._model = model
+
+    def forward(self, sound: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._model(sound).logits
+        return logits
 
 
 def _located(where: Path | str, options: Wav2Vec2Options) -> tuple[Path, str | None]:

@@ -8,7 +8,7 @@ that was trained anew needs no new graph.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Precision: TypeAlias = Literal["int8", "float32"]
+    from ser_agent.classifiers.onnx_precision import Precision
 
 CONVOLUTION: Final = "wav2vec2.feature_extractor.conv_layers.{}"
 PROJECTION: Final = "wav2vec2.feature_projection"

@@ -33,7 +33,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ser-agent {__version__}")
     shtab.add_argument_to(parser, ["--print-completion"], help="print a completion script for a shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_run, _check, _classify, _segment, _devices, _config, _plugins, _discovery, _wyoming_proxy, _web):
+    for add in (
+        _run,
+        _check,
+        _classify,
+        _segment,
+        _devices,
+        _config,
+        _plugins,
+        _discovery,
+        _wyoming_proxy,
+        _web,
+        _export,
+        _bench,
+    ):
         add(commands.add_parser)
     return parser
 
@@ -89,6 +102,35 @@ def _classify(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument("--segment", action="store_true", help="cut each file into utterances first; any length")
     parser.add_argument("--jsonl", action="store_true", help="print one JSON object a line")
     parser.add_argument("--top", metavar="N", type=_top, default=3, help="how many emotions to tell, or 'all'")
+
+
+def _export(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "export",
+        help="make a checkpoint run without torch",
+        description="Write a checkpoint as a folder for the engine `onnx`, and compare the two on speech. "
+        "Needs the extra `torch`; what it makes does not.",
+    )
+    checkpoint = parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a folder, a hub id, or `embedded`")
+    checkpoint.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    folder = parser.add_argument("folder", metavar="FOLDER", help="where to; is made where it is missing")
+    folder.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    parser.add_argument("--precision", choices=["int8", "float32"], default="int8", help="default: %(default)s")
+    parser.add_argument("--speech", metavar="FILE", nargs="+", default=[], help="compare on these recordings")
+    _add_config(parser)
+
+
+def _bench(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "bench",
+        help="measure the engines on this machine",
+        description="Measure how fast each engine that is installed hears 3 s of speech on this machine, what "
+        "memory it takes and, where the processor tells, what energy; say what to take.",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="how long to measure each (default: %(default)g)"
+    )
+    _add_config(parser)
 
 
 def _segment(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
