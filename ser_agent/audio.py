@@ -153,7 +153,7 @@ def pcm16_from_float(samples: NDArray[np.float32]) -> Samples:
     Returns:
         int16, shape ``(n,)``.
     """
-    scaled = np.rint(samples * FULL_SCALE)
+    scaled = np.rint(np.clip(samples, -1.0, 1.0) * FULL_SCALE)
     result = np.empty(len(samples) + OVERWRITTEN_FROM, dtype=np.int16)[: len(samples)]
     return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=result, casting="unsafe")
 

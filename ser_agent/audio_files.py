@@ -30,6 +30,8 @@ BLOCK_VALUES = 2**21
 LOWEST_RATE = 1_000
 HIGHEST_RATE = 1_000_000
 """Outside these the header is damaged, and resampling would take for ever."""
+LOUDEST = np.float32(32_768)
+"""What is louder, 1 being full scale, is damaged, and would overflow as it is averaged and resampled."""
 MAX_UTTERANCE_S = 60.0
 MIN_UTTERANCE_S = 0.1
 _PROMISED = re.compile(r"^\s*data\s*:\s*(\d+) \(should be \d+\)", re.MULTILINE)
@@ -165,7 +167,7 @@ def _read(path: Path, file: soundfile.SoundFile, position: int, most: int) -> ND
         raise AudioFileError(f"{path}: damaged {where}: {_reason(error)}") from error
     if not np.isfinite(block).all():
         raise AudioFileError(f"{path}: holds samples that are no numbers (NaN or infinite)")
-    return block
+    return np.clip(block, -LOUDEST, LOUDEST)
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

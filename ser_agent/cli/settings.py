@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ser_agent.config import Loaded, load
 from ser_agent.errors import ConfigError
+from ser_agent.text import is_writable
 
 if TYPE_CHECKING:
     import argparse
@@ -65,15 +66,6 @@ def _source(text: str) -> str:
     if text in SOURCES:
         return json.dumps({"type": text})
     path = str(Path(text).absolute())
-    if not text or not _is_text(path):
+    if not text or not is_writable(path):
         raise ConfigError(f"--source {text!r}: expected microphone, stdin, or the name of a file in UTF-8")
     return json.dumps({"type": "files", "paths": [path]})
-
-
-def _is_text(path: str) -> bool:
-    """Whether a name of the file system can stand in a configuration."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

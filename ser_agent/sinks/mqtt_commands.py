@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ser_agent.commands import Command, HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
 from ser_agent.sinks.mqtt_topics import LISTEN_SET, REQUESTS, THRESHOLD_SET
+from ser_agent.text import is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +83,7 @@ def _transaction(payload: bytes) -> Transaction:
         raise BadCommand('expected nothing, or a JSON object such as {"transaction": "1"}')
     transaction = fields.get("transaction")
     whole = isinstance(transaction, int) and not isinstance(transaction, bool) and abs(transaction) < 2**53
-    short = isinstance(transaction, str) and len(transaction) <= LONGEST_TRANSACTION
+    short = isinstance(transaction, str) and len(transaction) <= LONGEST_TRANSACTION and is_writable(transaction)
     if not (transaction is None or whole or short):
         raise BadCommand(f"transaction: expected a text of at most {LONGEST_TRANSACTION} characters, or a number")
     if unknown := fields.keys() - {"transaction"}:

@@ -15,6 +15,7 @@ from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, Connectio
 from ser_agent.sinks.mqtt_visits import Wanted, ask_version
 from ser_agent.sources.hermes_inflow import Arrival
 from ser_agent.sources.hermes_names import LONGEST_RAW
+from ser_agent.text import is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,8 +73,10 @@ def _ids(payload: bytes) -> tuple[str | None, str | None]:
         return None, None
     name, session = fields.get("siteId"), fields.get("sessionId")
     return (
-        name if isinstance(name, str) and 0 < len(name) <= LONGEST_RAW else None,
-        session if isinstance(session, str) and 0 < len(session) <= LONGEST_SESSION_ID else None,
+        name if isinstance(name, str) and 0 < len(name) <= LONGEST_RAW and is_writable(name) else None,
+        session
+        if isinstance(session, str) and 0 < len(session) <= LONGEST_SESSION_ID and is_writable(session)
+        else None,
     )
 
 
