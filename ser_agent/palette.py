@@ -22,7 +22,7 @@ LIGHT: Final = {
     Emotion.NEUTRAL: "#595a5b",
     Emotion.SAD: "#2e6bd7",
     Emotion.SURPRISE: "#c3298d",
-    UNCERTAIN: "#8b93a1",
+    UNCERTAIN: "#1b3236",
 }
 DARK: Final = {
     Emotion.ANGRY: "#f0493b",
@@ -33,7 +33,7 @@ DARK: Final = {
     Emotion.NEUTRAL: "#b4b5b6",
     Emotion.SAD: "#6099de",
     Emotion.SURPRISE: "#d668a0",
-    UNCERTAIN: "#6f7888",
+    UNCERTAIN: "#497171",
 }
 
 

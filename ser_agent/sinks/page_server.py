@@ -38,6 +38,8 @@ IDLE_S: Final = 20.0
 """A connection that says nothing for so long is closed."""
 SIGN_OF_LIFE_S: Final = 5.0
 """A viewer hears something at least this often, so that one that has gone is noticed."""
+POLL_S: Final = 0.1
+"""How often the server looks whether it is to end."""
 MOST_CONNECTIONS: Final = 48
 MOST_VIEWERS: Final = 24
 LONGEST_BODY: Final = 1024
@@ -97,7 +99,7 @@ class PageServer(ThreadingMixIn, TCPServer):
         self.desk = desk
         self.documents = documents()
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._thread = threading.Thread(target=self.serve_forever, name="page-server", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="page-server", daemon=True)
 
     def start(self) -> None:
         """Answer from now on, in threads of its own."""

@@ -58,11 +58,6 @@ class Answers:
         self._uploads = uploads
         self._longest_s = longest_s
 
-    def greet(self, request: gr.Request) -> tuple[str, str, str]:
-        """What stands on the page before anything was heard: its head, and two empty places."""
-        words = Words(language_of(request))
-        return draw_head(words), draw_empty(words), draw_empty(words)
-
     def recording(self, path: str | None, model: str, request: gr.Request) -> tuple[str, None]:
         """Hear an upload or what the microphone recorded; the place for recordings is then empty again."""
         words = Words(language_of(request))
@@ -127,12 +122,13 @@ def translations(config: Config) -> Any:  # noqa: ANN401 - the framework's class
         told = texts(language)
         filled = {key: told[key].format(**values) for key in ("recording_note", "files_note")}
         spoken = {
-            f"example_{example.emotion}": f"{emoji(example.emotion)} "
-            + told["example_of"].format(emotion=friendly(example.emotion, language))
+            f"example_{example.emotion}": f"{emoji(example.emotion)} {friendly(example.emotion, language)}"
             for example in examples()
             if example.emotion is not None
         }
-        every[language] = {**told, **filled, **spoken, "example_None": f"💬 {told['example_all']}"}
+        words = Words(language)
+        drawn = {"head": draw_head(words), "nothing": draw_empty(words)}
+        every[language] = {**told, **filled, **spoken, **drawn, "example_None": f"💬 {told['example_all']}"}
     return gr.I18n(**every)
 
 
@@ -147,23 +143,21 @@ def make_page(answers: Answers, models: Sequence[str], i18n: Any) -> gr.Blocks: 
     with gr.Blocks(analytics_enabled=False, title="ser-agent", delete_cache=SWEEP_S) as page:
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
-                head = gr.HTML()
+                gr.HTML(i18n("head"))
             with gr.Column(scale=3, min_width=220):
                 model = gr.Dropdown(list(models), value=models[0], label=i18n("model_choice"), filterable=False)
         with gr.Tab(i18n("tab_one")), gr.Row(equal_height=False):
-            one = _lay_out_one(answers, model, i18n)
+            _lay_out_one(answers, model, i18n)
         with gr.Tab(i18n("tab_many")):
-            many = _lay_out_many(answers, model, i18n)
+            _lay_out_many(answers, model, i18n)
         gr.HTML(i18n("privacy"), elem_classes="sa-foot")
-        page.load(answers.greet, outputs=[head, one, many], **SILENT)
     return page
 
 
-SILENT: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
 BUSY: Final[dict[str, Any]] = {"api_visibility": "private", "concurrency_id": "ear", "concurrency_limit": 1}
 
 
-def _lay_out_one(answers: Answers, model: gr.Dropdown, i18n: Any) -> gr.HTML:  # noqa: ANN401 - no types
+def _lay_out_one(answers: Answers, model: gr.Dropdown, i18n: Any) -> None:  # noqa: ANN401 - no types
     with gr.Column(scale=4, min_width=320):
         recording = gr.Audio(
             sources=["upload", "microphone"],
@@ -181,14 +175,13 @@ def _lay_out_one(answers: Answers, model: gr.Dropdown, i18n: Any) -> gr.HTML:  #
                 for example in examples()
             ]
     with gr.Column(scale=6, min_width=320, elem_classes="sa-out"):
-        result = gr.HTML(elem_id="result", container=True, padding=True)
+        result = gr.HTML(i18n("nothing"), elem_id="result", container=True, padding=True)
     recording.input(answers.recording, [recording, model], [result, recording], **BUSY)
     for button, example in buttons:
         button.click(answers.example(example), model, result, **BUSY)
-    return result
 
 
-def _lay_out_many(answers: Answers, model: gr.Dropdown, i18n: Any) -> gr.HTML:  # noqa: ANN401 - no types
+def _lay_out_many(answers: Answers, model: gr.Dropdown, i18n: Any) -> None:  # noqa: ANN401 - no types
     chosen = gr.File(
         file_count="multiple",
         file_types=SUFFIXES,
@@ -198,6 +191,5 @@ def _lay_out_many(answers: Answers, model: gr.Dropdown, i18n: Any) -> gr.HTML:  
         height=160,
     )
     gr.Markdown(i18n("files_note"), elem_classes="sa-note")
-    table = gr.HTML(elem_id="table", container=True, padding=True)
+    table = gr.HTML(i18n("nothing"), elem_id="table", container=True, padding=True)
     chosen.upload(answers.batch, [chosen, model], [table, chosen], **BUSY)
-    return table
