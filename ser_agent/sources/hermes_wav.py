@@ -97,10 +97,10 @@ def _samples(
 
 def _as_float(data: memoryview, kind: int, width: int) -> NDArray[np.float32]:
     if kind == FLOAT:
-        samples: NDArray[np.floating] = np.frombuffer(data, dtype=f"<f{width}")
+        samples = np.frombuffer(data, dtype=f"<f{width}")
         if not np.isfinite(samples).all():
             raise BadWav("samples that are no numbers")
-        return np.clip(samples, -1.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(samples, -1.0, 1.0), dtype=np.float32)
     if width == 1:
         return _scaled(np.frombuffer(data, dtype=np.uint8).astype(np.float32) - np.float32(128), 8)
     if width == 3:
