@@ -85,8 +85,8 @@ class Agent:
         self._notifier = notifier
         self._publisher = Publisher(list(parts.sinks), live=parts.source.live)
         self._steering = Steering(parts, self._publisher.publish)
-        controls = self._steering.controls
-        self._surroundings = Surroundings(self._publisher, Metrics(), occurrences, controls, parts.voice)
+        shared = (self._publisher, Metrics(), occurrences, self._steering.controls)
+        self._surroundings = Surroundings(*shared, parts.voice, parts.recorder)
         self._utterances = UtteranceQueue()
         self._listen: ListenStage | None = None
         self._stages: list[Stage] = []
@@ -131,7 +131,7 @@ class Agent:
         self._publisher.publish(describe(parts, model, self._instance))
         self._steering.take_model(model)
         style = EventStyle(parts.site, parts.source_name, model.name, parts.top)
-        self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings, parts.time_limit_s, parts.recorder))
+        self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings, parts.time_limit_s))
         if parts.assistant is not None:
             parts.assistant.open(parts.voice.heed)
         self._listen = ListenStage(parts.source, self._endpointer, self._utterances, self._surroundings)

@@ -20,9 +20,9 @@ from ser_agent.parts import Parts
 from ser_agent.pipeline.stage import Occurrences, Requested, Signalled
 from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
+from ser_agent.recording import Recorder
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.page import PageSink
-from ser_agent.recording import Recorder
 from ser_agent.state import StateFile, state_file, state_folder
 
 if TYPE_CHECKING:

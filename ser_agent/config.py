@@ -20,7 +20,7 @@ from ser_agent.errors import ConfigError
 from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions, VoiceOptions
 from ser_agent.page_options import PageOptions
 from ser_agent.plugins import Port, available
-from ser_agent.recording import Recording
+from ser_agent.recording import Recording  # noqa: TC001 - pydantic looks at it
 from ser_agent.segmenter import SegmenterOptions
 from ser_agent.yaml_file import OVERRIDES, Document, KeyPath, parse_scalar, read_document
 

@@ -141,6 +141,8 @@ class AgentInfo(Message):
     """SHA-256 of the configuration without its secrets."""
     instance: str
     """Another one after every start and reload: tells two agents apart that have the same site by mistake."""
+    recording: bool = False
+    """Whether what is said is kept as files."""
 
 
 class AgentStats(Message):

@@ -37,6 +37,7 @@ def describe(parts: Parts, model: ModelInfo, instance: str) -> AgentInfo:
         languages=model.languages,
         config_digest=parts.config_digest,
         instance=instance,
+        recording=parts.recorder is not None,
     )
 
 

@@ -74,7 +74,7 @@ def schemas() -> tuple[Schema, ...]:
             _words("ON", "OFF"),
         ),
         Schema("threshold", "1.0", (site + "threshold/state", site + "threshold/set"), _SCORE),
-        Schema("info", "1.0", (site + "info",), _of_model(AgentInfo)),
+        Schema("info", "1.1", (site + "info",), _of_model(AgentInfo)),
         Schema("stats", "1.1", (site + "stats",), _of_model(AgentStats)),
         Schema("request", "1.0", (site + "request/<command>",), _request()),
         Schema("response", "1.0", (site + "response/<command>",), _response()),

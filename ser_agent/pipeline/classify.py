@@ -75,6 +75,7 @@ class ClassifyStage(Stage):
         self._upstream = upstream
         self._style = style
         self._time_limit_s = time_limit_s
+        self._recorder = surroundings.recorder
         self._over_time = 0
         self._worker: Worker[list[Answer]] = Worker("classifier")
 
@@ -85,6 +86,8 @@ class ClassifyStage(Stage):
             SerAgentError: the classifier hangs.
         """
         try:
+            if self._recorder is not None:
+                self._recorder.open()
             while True:
                 self.beat()
                 if batch := self._upstream.take(BATCH, POLL_S):
@@ -98,6 +101,8 @@ class ClassifyStage(Stage):
             self._worker.close()
             self._upstream.close()
             self._publisher.close()
+            if self._recorder is not None:
+                self._recorder.close()
 
     def _classify(self, batch: Sequence[Utterance]) -> None:
         if not self._controls.listening:
@@ -176,6 +181,8 @@ class ClassifyStage(Stage):
             min_confidence=self._controls.min_confidence,
         )
         self._publisher.publish(event)
+        if self._recorder is not None:
+            self._recorder.keep(event.id, utterance.samples)
         self._metrics.published(latency_s)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ser_agent.metrics import Metrics
     from ser_agent.pipeline.controls import Controls
     from ser_agent.pipeline.publisher import Publisher
+    from ser_agent.recording import Recorder
 
 POLL_S = 0.5
 """How long a stage waits for input before it gives its next sign of life."""
@@ -77,6 +78,7 @@ class Surroundings:
         occurrences: tells the main thread.
         controls: what may change meanwhile.
         voice: when the assistant spoke.
+        recorder: keeps what is said as files; None where nothing is recorded.
     """
 
     publisher: Publisher
@@ -84,6 +86,7 @@ class Surroundings:
     occurrences: Occurrences
     controls: Controls
     voice: AssistantVoice = field(default_factory=AssistantVoice)
+    recorder: Recorder | None = None
 
 
 class Stage(ABC):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ser_agent.commands import Command, Reply
     from ser_agent.pipeline.stage import Occurrences
     from ser_agent.ports import AssistantWatch, AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
+    from ser_agent.recording import Recorder
 
 SPEECH = tone(1.0)
 PAUSE = np.zeros(SAMPLE_RATE, dtype=np.int16)
@@ -51,6 +52,7 @@ class Rig:
     hard_mute: bool = False
     state: StateFile = field(default_factory=StateFile)
     objection: Callable[[Outcome], str | None] = lambda _: None
+    recorder: Recorder | None = None
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
     assistant: AssistantWatch | None = None
     voice: AssistantVoice = field(default_factory=AssistantVoice)
@@ -76,6 +78,7 @@ class Rig:
             hard_mute=self.hard_mute,
             state=self.state,
             desk=self.desk,
+            recorder=self.recorder,
             assistant=self.assistant,
             voice=self.voice,
         )
