@@ -127,7 +127,7 @@ def out_of_fold(features: Floats, clips: Sequence[Clip], settings: Settings) -> 
             continue
         for member in range(goal.members):
             torch.manual_seed(settings.seed + 1000 * number + member)
-            head = _fit(features[heard], [clips[row] for row in heard], settings)
+            head = _fit(features[heard], [clips[row] for row in heard.tolist()], settings)
             with torch.inference_mode():
                 logits[asked] += head(torch.from_numpy(features[asked])).double().numpy() / goal.members
         print(f"teachers: fold {number + 1} of {goal.folds}", flush=True)
@@ -140,7 +140,7 @@ def _calibrated(logits: NDArray[np.float64], clips: Sequence[Clip]) -> NDArray[n
     found = np.empty_like(logits)
     for corpus in {clip.corpus for clip in clips}:
         rows = np.array([row for row, clip in enumerate(clips) if clip.corpus == corpus])
-        chosen = [clips[row] for row in rows]
+        chosen = [clips[row] for row in rows.tolist()]
         labels, weights = np.array([clip.label for clip in chosen]), np.array(sampling_weights(chosen))
         found[rows] = logits[rows] / fit_temperature(logits[rows], labels, weights)
     return found

@@ -17,6 +17,7 @@ from training import elsewhere  # noqa: E402 - after the skips
 from training import settings as settings_module  # noqa: E402
 from training.cache_writer import build_cache  # noqa: E402
 from training.corpora import CorpusError  # noqa: E402
+from training.finetune import learn  # noqa: E402
 from training.settings import ElsewhereSettings, FinetuneSettings, HeadSettings, Settings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -69,13 +70,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[set[tuple[str, str]]]:
     """Whom each training has heard."""
     found: list[set[tuple[str, str]]] = []
-    learn = elsewhere.learn
 
     def listening(settings: Settings, clips: Sequence[Clip], looks: Sequence[States]) -> None:
         found.append({(clip.corpus, clip.speaker) for clip in clips if clip.corpus != "noise"})
         learn(settings, clips, looks)
 
-    monkeypatch.setattr(elsewhere, "learn", listening)
+    monkeypatch.setattr("training.elsewhere.learn", listening)
     return found
 
 
