@@ -16,7 +16,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
-REAL_TIME = {"assistants", "broker", "cli", "daemon", "examples", "faults", "pipeline", "soak", "sources", "voices", "web"}
+REAL_TIME = {
+    "assistants",
+    "broker",
+    "cli",
+    "daemon",
+    "examples",
+    "faults",
+    "ovos",
+    "pipeline",
+    "soak",
+    "sources",
+    "voices",
+    "web",
+}
 """Folders whose tests wait for other programs in real time. One that fails on a busy machine is run once more, and the
 closing line says so (``1 rerun``)."""
 

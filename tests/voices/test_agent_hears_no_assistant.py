@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from support.agent import AgentProcess
 from support.life import Life, Radio
 from support.mqtt import Listener, Mosquitto, wait_until
 from support.rig import PAUSE, SPEECH, Rig
-from support.third_party import install
 
-from ser_agent.app import Workshop
+from ser_agent.app import Workshop, assemble
 from ser_agent.assistant_voice import AssistantVoice, Speaking
 from ser_agent.audio import AudioFrame
+from ser_agent.commands import CommandDesk
 from ser_agent.config import load
 from ser_agent.errors import ConfigError
-from ser_agent.testing import frames_of
+from ser_agent.sources.files import FilesSource
+from ser_agent.state import StateFile
+from ser_agent.testing import FakeClassifier, context, frames_of
+from ser_agent.vads.cascade import CascadeVad
 from ser_agent.voices.linux_voice_assistant import LinuxVoiceAssistantVoice
+from ser_agent.voices.mqtt import HermesVoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,28 +103,23 @@ def test_what_is_wrong_with_it_is_told_with_file_line_and_key(
 
 @pytest.mark.broker
 def test_a_running_agent_hears_nothing_while_a_topic_says_that_the_assistant_speaks(
-    broker: Mosquitto, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    install(tmp_path / "site")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     listener.say("assistant", "ON", retain=True)
-    config = {
-        "site": "attic",
-        "source": {"type": "files", "paths": [str(CLIP)], "realtime": True, "loop": True},
-        "classifier": {"type": "cheerful"},
-        "stats_interval_s": 1.0,
-        "sinks": [{"type": "mqtt", "port": broker.port, "retry_max_s": 0.5}],
-        "assistant": {"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "topic": "assistant"},
-    }
-    with AgentProcess(tmp_path, config) as agent:
-        agent.wait_for("READY=1")
-
-        def left_out() -> object:
-            stats = listener.on("attic/stats")
-            return stats and dict(stats[-1].fields)["dropped"].get("assistant_speaking")  # type: ignore[attr-defined]
-
-        wait_until(left_out, "what the assistant says is left out", 60.0)
-        before = len(listener.on("attic/event"))
+    topic = {"type": "mqtt", "host": "127.0.0.1", "port": broker.port, "topic": "assistant"}
+    speaking_for_ever = FilesSource.Options(paths=(str(CLIP),), realtime=True, loop=True)
+    source = FilesSource(speaking_for_ever, context())
+    detector = CascadeVad(CascadeVad.Options(), context())
+    watch = Workshop(loaded(tmp_path, **topic)).assistant()
+    with Life(Rig(source=source, detector=detector, assistant=watch)) as life:
+        wait_until(lambda: life.agent.books.dropped.get("assistant_speaking"), "it is left out", 60.0)
+        before = life.agent.books.published
         listener.say("assistant", "OFF", retain=True)
-        wait_until(lambda: len(listener.on("attic/event")) > before, "people are heard again", 60.0)
-        agent.stop()
+        wait_until(lambda: life.agent.books.published > before, "people are heard again", 60.0)
+
+
+def test_what_the_configuration_names_becomes_a_part_of_the_agent(tmp_path: Path) -> None:
+    config = loaded(tmp_path, type="hermes", tail_ms=700)
+    parts = assemble(config, FakeClassifier(), StateFile(), CommandDesk(lambda _: None))
+    assert isinstance(parts.assistant, HermesVoice)
+    assert parts.voice._tail_s == 0.7
