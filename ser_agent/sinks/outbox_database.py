@@ -98,8 +98,10 @@ class Database:
         self._clocks = clocks
         self._told: Reading | None = None
         self._path = path
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(
+            OSError
+        ):  # SQLite would make it as the umask has it, and knows better what is wrong
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 class Journal:
     """Follows what an outbox takes in and lets go of.
 
-    ``note`` and ``forget`` only take notes and never wait; ``sync`` writes them down. So whoever holds a lock on
-    the outbox, or serves the network, does not wait for the disk. What cannot be written stays in memory, and is
+    ``note`` and ``forget`` only take notes and never wait, so they may be called under a lock; ``sync`` and
+    ``tidy`` write them down. What cannot be written stays in memory, and is
     written as soon as that works again.
 
     Safe for use from several threads.
