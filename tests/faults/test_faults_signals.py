@@ -21,8 +21,6 @@ from support.mqtt import wait_until
 from ser_agent import signals
 
 SEED = 20261127
-LIFE_S = 2.0
-"""Signals come within so long: on an idle machine the agent is up after half of it."""
 BOOKS = re.compile(r"(\d+) utterances: (\d+) published, (\d+) failed, (\d+) dropped")
 PATIENCE_S = 60.0
 
@@ -42,16 +40,16 @@ class Blow:
     then: tuple[signal.Signals, ...]
 
 
-def blows(count: int, seed: int) -> list[Blow]:
-    """Signals at random moments: half of them to an agent that is already about to stop."""
-    rng = random.Random(seed)  # noqa: S311 - not for secrets
+def blows(count: int, life_s: float) -> list[Blow]:
+    """Signals at random moments within so many seconds: half of them to an agent that is already about to stop."""
+    rng = random.Random(SEED)  # noqa: S311 - not for secrets
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     result = []
     for number in range(count):
         first = signal.SIGHUP if number % 4 == 0 else ends[number % 4]
         then = (rng.choice((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),) if number % 2 else ()
         last = (signal.SIGTERM,) if first is signal.SIGHUP else ()
-        delays = [rng.uniform(0, LIFE_S), *(rng.uniform(0, 0.5) for _ in (*then, *last))]
+        delays = [rng.uniform(0, life_s), *(rng.uniform(0, 0.5) for _ in (*then, *last))]
         result.append(Blow(first, tuple(delays), (*then, *last)))
     return result
 
@@ -94,29 +92,34 @@ def survive(folder: Path, sound: Path, blow: Blow) -> None:
         json.loads(line)
 
 
+def start_s(folder: Path, sound: Path) -> float:
+    """How long an agent takes here and now from holding signals to being ready."""
+    folder.mkdir()
+    with AgentProcess(folder, config(folder, sound)) as agent:
+        process = agent.process
+        assert process is not None
+        wait_until(lambda: holds_signals(process), "it holds signals", PATIENCE_S)
+        began_s = time.monotonic()
+        agent.wait_for("READY=1")
+        took_s = time.monotonic() - began_s
+        assert agent.stop() == 0, agent.log
+    return took_s
+
+
 @pytest.fixture
 def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     install_plugins(tmp_path / "site", monkeypatch)
     return loud_file(tmp_path, utterances=2)
 
 
-@pytest.mark.timeout(600)
-def test_a_dozen_signals_at_random_moments_end_it_well_or_kill_it(tmp_path: Path, sound: Path) -> None:
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.long)])
+def test_signals_at_random_moments_end_it_well_or_kill_it(tmp_path: Path, sound: Path, count: int) -> None:
+    life_s = 2 * start_s(tmp_path / "first", sound)
     with ThreadPoolExecutor(max_workers=3) as beside_each_other:
         for lived in [
             beside_each_other.submit(survive, tmp_path / str(number), sound, blow)
-            for number, blow in enumerate(blows(12, SEED))
-        ]:
-            lived.result()
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_hundreds_of_signals_at_random_moments_end_it_well_or_kill_it(tmp_path: Path, sound: Path) -> None:
-    with ThreadPoolExecutor(max_workers=3) as beside_each_other:
-        for lived in [
-            beside_each_other.submit(survive, tmp_path / str(number % 12), sound, blow)
-            for number, blow in enumerate(blows(300, SEED + 1))
+            for number, blow in enumerate(blows(count, life_s))
         ]:
             lived.result()
 
