@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SILENT_S = 60
-"""No microphone in a room delivers nothing but zeros for so long."""
+"""A microphone that is open to a room delivers some noise: nothing but zeros for so long is told."""
 WINDOW_S = 60.0
 """Clipping and pace are judged over so much sound."""
 CLIPS_AT = 32_767
@@ -23,6 +24,8 @@ CLIPPED_SHARE = 0.05
 """Share of the blocks that clip from which on somebody should turn the gain down."""
 PACE_TOLERANCE = 0.1
 """How far a device's clock may be off: what comes in bursts shifts a window's borders by some seconds."""
+REPEAT_S = 3600.0
+"""The same is not told again so soon: what cancels noise may give nothing but zeros whenever nobody speaks."""
 
 
 class Block(NamedTuple):
@@ -40,14 +43,16 @@ class Block(NamedTuple):
 
 
 class SoundCheck:
-    """Looks at each block. Tells what is wrong once while it lasts, and counts it. In one thread."""
+    """Looks at each block. Tells what is wrong, and counts it. In one thread, but for ``counts``."""
 
     def __init__(self) -> None:
         self._name = ""
         self._silent_s = 0.0
         self._clipped_blocks = 0
         self._pace = 1.0
+        self._now_s = 0.0
         self._told: set[str] = set()
+        self._quiet_until_s: dict[str, float] = {}
         self._window_began: tuple[float, float] | None = None
         self._window_blocks = 0
         self._window_clipped = 0
@@ -71,6 +76,7 @@ class SoundCheck:
             rate: samples per second of each channel.
             channels: how many.
         """
+        self._now_s = block.captured_at
         samples = np.frombuffer(block.data, dtype=np.int16)
         self._silent_s = 0.0 if samples.any() else self._silent_s + len(samples) / (rate * channels)
         silent = f"has delivered nothing but zeros for {SILENT_S} s: is it muted, or its gain at zero?"
@@ -105,12 +111,14 @@ class SoundCheck:
         self._judge("wrong pace", off, f"delivers {self._pace:.2f} s of sound a second, which distorts it")
 
     def _judge(self, fault: str, there: bool, what: str) -> None:  # noqa: FBT001 - the finding
-        if there and fault not in self._told:
-            self._told.add(fault)
-            log.warning("microphone %r %s", self._name, what)
-        elif not there and fault in self._told:
+        if not there:
+            if fault in self._told:
+                log.info("microphone %r: no %s any more", self._name, fault)
             self._told.discard(fault)
-            log.info("microphone %r: no %s any more", self._name, fault)
+        elif fault not in self._told and self._now_s >= self._quiet_until_s.get(fault, -math.inf):
+            self._told.add(fault)
+            self._quiet_until_s[fault] = self._now_s + REPEAT_S
+            log.warning("microphone %r %s", self._name, what)
 
     def _forget_window(self) -> None:
         self._window_began = None

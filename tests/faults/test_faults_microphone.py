@@ -51,7 +51,8 @@ class Machine(FakePortAudio):
         wait_until(lambda: len(self.source._blocks) == 0, "all is listened to", PATIENCE_S)
 
     def wait_until_open(self) -> None:
-        wait_until(lambda: self.source._capture is self.running, "the device is open", PATIENCE_S)
+        running: object = self.running
+        wait_until(lambda: self.source._capture is running, "the device is open", PATIENCE_S)
 
     def unplug(self) -> None:
         """The device goes: its stream is no longer active, and it is not listed any more."""
@@ -137,6 +138,9 @@ def test_a_minute_of_nothing_but_zeros_is_told_and_counted_and_the_microphone_st
     events(life, 2)
     assert life.agent.stats().source["silent_s"] == 0
     assert "no silence any more" in caplog.text
+    machine.hear(np.zeros((SILENT_S + 1) * SAMPLE_RATE, dtype=np.int16))
+    assert life.agent.stats().source["silent_s"] >= SILENT_S
+    assert caplog.text.count("nothing but zeros") == 1, "not again within the hour"
     assert machine.tried == [(16_000, 1)]
     assert life.told(MicrophoneState) == [MicrophoneState(connected=True)]
 
