@@ -53,7 +53,7 @@ def _report(name: str, sink: EventSink) -> int:
 def _check_live(loaded: Loaded) -> int:
     workshop = Workshop(loaded)
     checks: list[tuple[str, Callable[[], str]]] = [
-        (f"source {loaded.config.source.type}", partial(_hear, workshop)),
+        (f"source {loaded.config.source.type}", partial(hear, workshop)),
         (f"vad {loaded.config.vad.type}", partial(_judge, workshop)),
         (f"classifier {loaded.config.classifier.type}", partial(_load, workshop)),
     ]
@@ -68,7 +68,12 @@ def _check_live(loaded: Loaded) -> int:
     return code
 
 
-def _hear(workshop: Workshop) -> str:
+def hear(workshop: Workshop) -> str:
+    """What is heard of the source, for a user to read.
+
+    Raises:
+        SourceError: nothing.
+    """
     source = workshop.source()
     source.open()
     late = threading.Event()

@@ -38,7 +38,8 @@ class HermesOptions(BrokerOptions):
     max_sites: int = Field(default=64, ge=1, le=100)
     """Satellites at a time; for one more, the one that has been away the longest is forgotten."""
     silent_after_s: float = Field(default=2.0, ge=0.2, le=60.0)
-    """Without sound for so long, what is being said at a satellite counts as ended."""
+    """Without sound for so long, what is being said at a satellite counts as ended; sound that comes half as late
+    is taken to follow a gap."""
     away_after_s: float = Field(default=60.0, ge=1.0)
     """Without sound for so long, a satellite counts as switched off."""
     buffer_s: float = Field(default=2.0, ge=0.5, le=10.0)

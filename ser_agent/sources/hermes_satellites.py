@@ -27,7 +27,7 @@ class Patience:
     """How long a satellite may be silent.
 
     Attributes:
-        silent_s: then the utterance in progress ends.
+        silent_s: then the utterance in progress ends; sound that is half as late follows a gap.
         away_s: then it counts as switched off.
     """
 
@@ -42,22 +42,22 @@ class Satellite:
     Attributes:
         site: its slug.
         heard_at: when its last message came, monotonic seconds.
+        timeline: places its sound.
         payload: that message.
         silent: whether the lull has been told.
         away: whether it counts as switched off.
         rate: of its last message.
         resampler: for that rate.
-        timeline: places its sound.
     """
 
     site: str
     heard_at: float
+    timeline: Timeline
     payload: bytes = b""
     silent: bool = True
     away: bool = True
     rate: int = SAMPLE_RATE
     resampler: MonoResampler = field(default_factory=lambda: MonoResampler(SAMPLE_RATE))
-    timeline: Timeline = field(default_factory=Timeline)
 
     def repeats(self, arrival: Arrival) -> bool:
         """Whether a message is the one before it once more: the same, and sooner than its sound could be spoken.
@@ -142,7 +142,9 @@ class Satellites:
     def _welcome(self, arrival: Arrival) -> Satellite | None:
         if len(self._known) >= self._most:
             return None
-        satellite = Satellite(self._names.of(arrival.name), arrival.arrived_at)
+        satellite = Satellite(
+            self._names.of(arrival.name), arrival.arrived_at, Timeline(self._patience.silent_s / 2)
+        )
         self._known[arrival.name] = satellite
         return satellite
 

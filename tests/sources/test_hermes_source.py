@@ -10,7 +10,10 @@ import pytest
 from support.hermes import Satellites, chunks, wav
 from support.mqtt import Mosquitto, free_port, wait_until
 
+from ser_agent.app import Workshop
 from ser_agent.audio import AudioFrame, Lull
+from ser_agent.cli.check_command import hear
+from ser_agent.config import load
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.sources.hermes import HermesOptions, HermesSource
 from ser_agent.sources.hermes_link import SESSION_S, Sessions
@@ -167,6 +170,11 @@ def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with pytest.raises(SourceError, match=f"Hermes broker localhost:{port}: connection refused"):
         source(port).open()
+
+
+def test_a_check_is_content_with_a_broker_that_no_satellite_talks_to(broker: Mosquitto) -> None:
+    loaded = load(None, ("source.type=hermes", f"source.port={broker.port}"))
+    assert hear(Workshop(loaded)) == "it is there, and waits for sound"
 
 
 def test_a_password_that_is_wrong_is_told_of_and_never_shown(mosquitto: str, tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_agent.audio import SAMPLE_RATE
-from ser_agent.sources.hermes_timeline import GAP_S, Placed, Timeline
+from ser_agent.sources.hermes_timeline import Placed, Timeline
 
 CHUNK = 1024
+GAP_S = 1.0
 CHUNK_S = CHUNK / SAMPLE_RATE
 
 
 def placed(arrivals: list[float]) -> list[Placed]:
-    timeline = Timeline()
+    timeline = Timeline(GAP_S)
     return [timeline.place(CHUNK, arrived_at) for arrived_at in arrivals]
 
 
