@@ -79,7 +79,10 @@ def in_own_memory(tracer: Tracer, agent: Piped) -> list[Trace]:
     return [trace for trace in tracer.in_process(agent.process.pid) if "memfd:pulseaudio" not in trace.where]
 
 
-def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Listener, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["onnx", pytest.param("torch", marks=[pytest.mark.long, pytest.mark.model])])
+def test_the_sound_is_nowhere_after_its_event(
+    broker: Mosquitto, listener: Listener, tmp_path: Path, engine: str
+) -> None:
     sound = watermarked(np.concatenate((quiet(0.5), read_utterance(SPEECH), quiet(0.2))))
     tracer = Tracer(sound)
     folder = tmp_path / "agent"
@@ -89,6 +92,7 @@ def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Liste
         {"type": "jsonlines", "path": "events.jsonl"},
     ]
     config = {"source": {"type": "stdin"}, "sinks": sinks, "log": {"level": "debug"}}
+    config["classifier"] = {"engine": engine}
     with Piped(folder, config) as agent:
         agent.hear(quiet(1.0))
         wait_until(lambda: listener.last("/availability") == "online", "it is up", PATIENCE_S)
@@ -102,6 +106,28 @@ def test_the_sound_is_nowhere_after_its_event(broker: Mosquitto, listener: Liste
     for heard in listener.heard:
         assert len(heard.payload) <= MOST_BYTES or heard.topic.startswith("homeassistant/"), heard
         assert not tracer.in_bytes(heard.payload.encode(), heard.topic, every_alignment=True)
+
+
+@pytest.mark.long
+def test_without_overwriting_the_same_search_finds_it(
+    broker: Mosquitto, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the search is worth: an agent that doesn't overwrite what it frees is found out."""
+    (tmp_path / "sitecustomize.py").write_text("from ser_agent import process\nprocess.confine = lambda: None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sound = watermarked(np.concatenate((quiet(0.5), read_utterance(SPEECH), quiet(0.2))))
+    tracer = Tracer(sound)
+    config = {"source": {"type": "stdin"}, "sinks": [{"type": "mqtt", "port": broker.port}]}
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    with Piped(folder, config) as agent:
+        agent.hear(quiet(1.0))
+        agent.hear(sound)
+        agent.hear(quiet(2.0))
+        wait_until(listener.event_ids, "the event comes", PATIENCE_S)
+        traces = tracer.in_process(agent.process.pid)
+    print(f"{sum(trace.count for trace in traces)} stretches of 64 samples of {len(sound)}: {traces}")
+    assert traces
 
 
 @pytest.mark.pulse
