@@ -45,7 +45,7 @@ class Machine:
     """The clocks of a machine that is switched on and off, and whose wall clock is set."""
 
     boots: int = 1
-    boot_s: float = 1000.0
+    boot_s: float = 1e6
     wall_s: float = NOON_S
 
     def pass_by(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,6 +125,15 @@ def test_the_clocks_of_this_machine() -> None:
     assert clocks.translate(5.0, None) >= before_s
 
 
+def test_a_wall_clock_that_went_back_over_a_reboot_makes_no_event_of_the_future() -> None:
+    machine = Machine()
+    then = machine.clocks.reading()
+    accepted_s = machine.boot_s
+    machine.reboot()
+    machine.set_wall(-DAY_S)
+    assert machine.clocks.translate(accepted_s, then) == machine.boot_s
+
+
 FAILURES = {
     "full": ("PRAGMA max_page_count = 1", "PRAGMA max_page_count = 100000", "database or disk is full"),
     "read-only": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF", "attempt to write a readonly database"),
@@ -150,6 +160,27 @@ def test_a_disk_that_cannot_be_written_is_told_of_once_and_memory_stands_in(
     box.crash()
     with reopened(tmp_path, Machine()) as box:
         assert box.deliver(99) == list(range(42, 91)), "all of them, in order"
+
+
+def test_what_arrives_while_the_disk_fails_to_take_it_is_not_stored_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = DiskOutbox.open(tmp_path, Machine())
+    database = box.journal._database
+    assert database is not None
+
+    def fail(_changes: object, *, durable: bool) -> None:
+        assert durable
+        box.deliver()
+        raise sqlite3.OperationalError("the disk is slow and full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "apply", fail)
+        box.accept(0)
+    box.accept(1)
+    box.crash()
+    with reopened(tmp_path, Machine()) as box:
+        assert box.deliver(9) == [1]
 
 
 def test_what_no_disk_takes_until_the_end_is_lost_and_counted(tmp_path: Path) -> None:
