@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
-from ser_agent.cli import main
+from ser_agent.cli import bench_command, main
 from ser_agent.cli.bench_command import advice
 from ser_agent.cli.engines import Measured, Setting, measure_apart
 from ser_agent.errors import UnavailableError
@@ -38,15 +40,35 @@ def test_a_machine_that_is_slow_is_told_so() -> None:
 def test_a_process_of_its_own_measures_the_light_engine() -> None:
     found = measure_apart(setting(), seconds=0.01)
     assert 0 < found.p50_s <= found.p95_s
-    assert 0 < found.real_time_factor
+    assert found.real_time_factor > 0
     assert found.resident_mb > 20
 
 
 def test_an_engine_that_cannot_be_had_is_told_with_its_reason() -> None:
     with pytest.raises(UnavailableError, match="there is no folder"):
-        measure_apart(Setting("/nowhere/at/all", "torch", "float32", 1), seconds=0.01)
+        measure_apart(Setting("/nowhere/at/all", "onnx", "int8", 1), seconds=0.01)
 
 
-def test_where_nothing_can_be_measured_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--seconds", "0.01", "--set", "classifier.model=/nowhere/at/all"]) == 69
-    assert "no engine could be measured" in capsys.readouterr().err
+def test_where_nothing_can_be_measured_the_command_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise UnavailableError("no such luck")
+
+    monkeypatch.setattr(bench_command, "measure_apart", fail)
+    assert main(["bench"]) == 69
+    told = capsys.readouterr()
+    assert "onnx, int8: not measured: no such luck" in told.out
+    assert "no engine could be measured" in told.err
+
+
+def test_a_row_for_each_that_was_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_command, "measure_apart", lambda *_: measured(0.03))
+    assert main(["bench"]) == 0
+    told = capsys.readouterr().out
+    assert "onnx" in told
+    assert "float32" in told
+    assert "0.0100" in told
+    assert "Take `classifier:" in told
