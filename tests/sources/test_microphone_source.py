@@ -201,11 +201,11 @@ def test_a_source_that_is_suspended_is_a_loss_though_portaudio_believes_that_it_
 def test_a_server_that_hangs_holds_nobody_up_and_the_log_is_still_heard(
     pulse: PulseServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ser_agent.sources.microphone.CLOSE_S", 0.2)
-    monkeypatch.setattr("ser_agent.sources.microphone.OPEN_S", 0.5)
-    monkeypatch.setattr("ser_agent.sources.devices.OPEN_S", 0.5)
     source = microphone(lost_after_s=0.5)
     with Listening(source) as listening:
+        monkeypatch.setattr("ser_agent.sources.microphone.CLOSE_S", 0.2)
+        monkeypatch.setattr("ser_agent.sources.microphone.OPEN_S", 0.5)
+        monkeypatch.setattr("ser_agent.sources.devices.OPEN_S", 0.5)
         pulse.hang()
         assert isinstance(listening.wait_for_the_end(), SourceLost)
         source.close()
