@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import webrtcvad
 from pydantic import Field
 
-from ser_agent.audio import SAMPLE_RATE
+from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE
 from ser_agent.options import VadOptions
 
 if TYPE_CHECKING:
     from ser_agent.audio import Samples
     from ser_agent.ports import PluginContext
 
-BLOCK_BYTES = 2 * SAMPLE_RATE // 100
+BLOCK_SAMPLES = SAMPLE_RATE // 100
 """10 ms: of the lengths that the detector takes, the one that leaves the least over from hop to hop."""
 
 
@@ -34,20 +35,27 @@ class WebRtcVad:
     def __init__(self, options: WebRtcOptions, context: PluginContext) -> None:  # noqa: ARG002 - the port's signature
         self._aggressiveness = options.aggressiveness
         self._engine = webrtcvad.Vad(self._aggressiveness)
-        self._rest = b""
+        # Always the same memory: short copies would leave their sound behind when they are freed.
+        self._samples = np.zeros(HOP_SAMPLES + BLOCK_SAMPLES, dtype=np.int16)
+        self._bytes = self._samples.data.cast("B")
+        self._rest = 0
 
     def probability(self, hop: Samples) -> float:
         """Part of the hop's blocks of 10 ms that are voiced; what is left over is judged with the next hop."""
-        data = self._rest + hop.tobytes()
-        end = len(data) - len(data) % BLOCK_BYTES
-        blocks = range(0, end, BLOCK_BYTES)
-        self._rest = data[end:]
+        filled = self._rest + len(hop)
+        self._samples[self._rest : filled] = hop
+        starts = range(0, filled - BLOCK_SAMPLES + 1, BLOCK_SAMPLES)
         voiced: int = sum(
-            self._engine.is_speech(data[start : start + BLOCK_BYTES], SAMPLE_RATE) for start in blocks
+            self._engine.is_speech(self._bytes[2 * start : 2 * (start + BLOCK_SAMPLES)], SAMPLE_RATE)
+            for start in starts
         )
-        return voiced / len(blocks)
+        end = len(starts) * BLOCK_SAMPLES
+        self._rest = filled - end
+        self._samples[: self._rest] = self._samples[end:filled]
+        return voiced / len(starts)
 
     def reset(self) -> None:
         """Forget everything heard."""
         self._engine = webrtcvad.Vad(self._aggressiveness)
-        self._rest = b""
+        self._samples.fill(0)
+        self._rest = 0

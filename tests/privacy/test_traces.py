@@ -45,6 +45,13 @@ def test_neither_noise_nor_the_plain_speech_is_taken_for_it(tracer: Tracer) -> N
     assert not tracer.in_bytes(read_utterance(SPEECH).tobytes(), "speech", every_alignment=True)
 
 
+def test_of_short_stretches_many_are_none_where_long_ones_are_asked_for(tracer: Tracer) -> None:
+    short = b"".join(SOUND[at : at + 400].tobytes() + NOISE[:2000] for at in range(0, 8000, 400))
+    assert tracer.in_bytes(short, "here")
+    assert not tracer.in_bytes(short, "here", least=7)
+    assert tracer.in_bytes(NOISE[:2468] + SOUND[1000:1512].tobytes() + NOISE, "here", least=7)
+
+
 def test_a_file_is_searched_at_every_alignment_and_for_containers(tracer: Tracer, tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(b"x" + STRETCH.tobytes() + bytes(600))
     (tmp_path / "packed").write_bytes(b"fLaC" + bytes(100))

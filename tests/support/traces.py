@@ -66,20 +66,22 @@ class Tracer:
         changes = (windows[:, 1:] != windows[:, :-1]).sum(axis=1)
         self._known = np.unique(_packed(windows[changes >= LEAST_CHANGES].ravel()))
 
-    def in_bytes(self, data: bytes | bytearray, where: str, *, every_alignment: bool = False) -> list[Trace]:
-        """Stretches of the sound in some bytes."""
+    def in_bytes(
+        self, data: bytes | bytearray, where: str, *, every_alignment: bool = False, least: int = 1
+    ) -> list[Trace]:
+        """Stretches of the sound in some bytes, of so many codes in a row at least."""
         found: dict[str, int] = {}
         for form, values in _readings(data, every_alignment=every_alignment):
             with np.errstate(invalid="ignore"):
                 rises = values[1:] > values[:-1]
             codes = _packed(rises[: len(rises) - len(rises) % BITS])
             places = np.searchsorted(self._known, codes).clip(max=len(self._known) - 1)
-            if count := int((self._known[places] == codes).sum()):
+            if count := _in_runs(self._known[places] == codes, least):
                 found[form] = found.get(form, 0) + count
         return [Trace(where, form, count) for form, count in found.items()]
 
-    def in_process(self, pid: int) -> list[Trace]:
-        """Stretches in all memory that a process can write to, but what it shares with an audio server."""
+    def in_process(self, pid: int, least: int = 1) -> list[Trace]:
+        """Stretches in all memory that a process can write to, of so many codes in a row at least."""
         traces: list[Trace] = []
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             for start, end, name in pages_in_use(pid):
@@ -89,7 +91,7 @@ class Tracer:
                         data = memory.read(min(end - position, PIECE_BYTES))
                     except OSError:  # a device's pages, or it was unmapped meanwhile
                         continue
-                    traces += self.in_bytes(data, f"{position:x} {name}")
+                    traces += self.in_bytes(data, f"{position:x} {name}", least=least)
         return traces
 
     def in_files(self, folder: Path) -> list[Trace]:
@@ -134,6 +136,13 @@ def _readings(data: bytes | bytearray, *, every_alignment: bool) -> Iterator[tup
     for offset in range(FLOAT_OBJECT_BYTES // 8):
         if len(doubles) // 3 > BITS:
             yield "Python floats", doubles[offset::3]
+
+
+def _in_runs(hits: NDArray[np.bool_], least: int) -> int:
+    """How many are hits, of those that stand at least so many in a row."""
+    borders = np.flatnonzero(np.diff(np.concatenate(([False], hits, [False])).astype(np.int8)))
+    lengths = borders[1::2] - borders[::2]
+    return int(lengths[lengths >= least].sum())
 
 
 def _packed(rises: NDArray[np.bool_]) -> Codes:
