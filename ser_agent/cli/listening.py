@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ser_agent.app import Workshop
+    from ser_agent.audio import Samples
     from ser_agent.config import Config
     from ser_agent.segmenter import SegmenterOutput
 
 log = logging.getLogger(__name__)
+
+AHEAD = 32
+"""Files that are decoded before somebody wants them, at most."""
 
 
 class FileReader:
@@ -40,9 +47,9 @@ class FileReader:
 
     def whole(self) -> Iterator[tuple[Path, Utterance]]:
         """Each file as one utterance."""
-        for path in self._each():
+        for path, decoded in self._decoded_ahead():
             try:
-                samples = read_utterance(path)
+                samples = decoded.result()
             except AudioFileError as error:
                 self._fail(error)
                 continue
@@ -60,6 +67,19 @@ class FileReader:
                     yield path, output
             if not found and self.failures == failures:
                 log.info("%s: no speech in it", path)
+
+    def _decoded_ahead(self) -> Iterator[tuple[Path, Future[Samples]]]:
+        """Each file with its sound, in order; threads decode what comes next, a bounded number of files."""
+        waiting: deque[tuple[Path, Future[Samples]]] = deque()
+        workers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "decode")
+        try:
+            for path in self._each():
+                waiting.append((path, workers.submit(read_utterance, path)))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            workers.shutdown(cancel_futures=True)
 
     def _outputs(self, path: Path, endpointer: Endpointer) -> Iterator[SegmenterOutput]:
         offset = 0
