@@ -148,6 +148,13 @@ class Hearing:
                 self._answers.append((utterance.duration_s, answer))
             self._settle()
 
+    def give_up(self) -> None:
+        """No more will come of it."""
+        with self._lock:
+            self._finished = self._ended = True
+            if not self.result.done():
+                self.result.set_result(None)
+
     def _append(self, chunk: tuple[bytes, float] | None) -> None:
         self._chunks.append(chunk)
         if not self._scheduled:

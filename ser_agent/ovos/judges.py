@@ -8,87 +8,116 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ser_agent.assistants.hearing import verdict_of
-from ser_agent.audio import AudioFrame, Utterance
+from ser_agent.assistants.hearing import Hearing
+from ser_agent.audio import Utterance
 from ser_agent.endpointing import Endpointer
-from ser_agent.ports import NON_SPEECH, PluginContext
-from ser_agent.segmenter import Segmenter, SegmenterOptions
-from ser_agent.vads.webrtc import WebRtcVad
+from ser_agent.segmenter import Segmenter
 from ser_agent.voices.mqtt_watch import MqttWatch
 
 if TYPE_CHECKING:
-    from ser_agent.audio import Samples
+    from collections.abc import Iterable
+
+    from ser_agent.assistants.hearing import Verdict
     from ser_agent.ovos.settings import AgentOptions
+    from ser_agent.pcm import PcmFormat
+    from ser_agent.ports import Answer
+    from ser_agent.segmenter import SegmenterOutput
 
 log = logging.getLogger(__name__)
 
+Told: TypeAlias = "Future[dict[str, Any] | None]"
+"""What a command's context is to tell; None where there is nothing to tell."""
 EVENTS_KEPT = 16
 EARLY_S = 1.0
 """What an agent hears may begin or end that much apart from what the listener takes for speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """A command, as the listener recorded it.
+class Ear(Protocol):
+    """Hears one command."""
 
-    Attributes:
-        samples: int16, shape ``(n,)``, mono at ``SAMPLE_RATE``, with some pause at its end.
-        began_s: when it began, monotonic seconds.
-    """
+    def feed(self, raw: bytes) -> None:
+        """Take the next sound; returns at once."""
 
-    samples: Samples
-    began_s: float
+    def finish(self) -> Told:
+        """The command has ended."""
 
 
 class ProcessJudge:
-    """A classifier in this process: one command at a time, in a thread that nobody waits for too long."""
+    """A classifier in this process. One thread hears and classifies while the command goes on."""
 
-    def __init__(self, config: str | None) -> None:
+    def __init__(self, config: str | None, pcm: PcmFormat) -> None:
         """Begin to load the model in the background.
 
         Args:
             config: the agent's configuration file; None for the defaults.
+            pcm: how the listener's sound is written.
 
         Raises:
-            ConfigError: something is wrong with it.
+            ConfigError: something is wrong with the file.
         """
         from ser_agent.app import Workshop  # noqa: PLC0415 - brings all parts
         from ser_agent.config import load  # noqa: PLC0415 - likewise
 
         loaded = load(None if config is None else Path(config).expanduser())
-        self._classifier = Workshop(loaded).classifier()
-        self._top = loaded.config.classifier.top
-        self._min_confidence = loaded.config.classifier.min_confidence
-        vad = WebRtcVad(WebRtcVad.Options(), PluginContext(site="ovos", base_dir=Path.cwd()))
-        self._endpointer = Endpointer(vad, Segmenter(SegmenterOptions(), WebRtcVad.Options().threshold))
-        self._calls: SimpleQueue[tuple[Speech, Future[dict[str, Any] | None]] | None] = SimpleQueue()
-        self._current: Future[dict[str, Any] | None] = Future()
-        self._thread = threading.Thread(target=self._work, name="ser-agent", daemon=True)
-        self._thread.start()
+        self._config = loaded.config
+        self._workshop = Workshop(loaded)
+        self._classifier = self._workshop.classifier()
+        self._pcm = pcm
+        self._min_confidence = 0.0
+        self._spare: list[Endpointer] = []
+        self._calls: SimpleQueue[Hearing | None] = SimpleQueue()
+        self._loaded = threading.Event()
+        threading.Thread(target=self._work, name="ser-agent", daemon=True).start()
 
     @property
     def ready(self) -> bool:
-        """Whether the model is loaded and nothing is being classified."""
-        return self._current.done()
+        """Whether the model is loaded."""
+        return self._loaded.is_set()
 
-    def ask(self, speech: Speech) -> Future[dict[str, Any] | None]:
-        """Have a command classified; None where nobody speaks in it, or it would have to wait for another one."""
-        future: Future[dict[str, Any] | None] = Future()
-        if not self.ready:
-            future.set_result(None)
-            return future
-        self._current = future
-        self._calls.put((speech, future))
-        return future
+    def begin(self) -> Ear | None:
+        """Hear a command; None while the model is being loaded, or where it can't be."""
+        return _ProcessEar(Hearing(self, self._pcm), self) if self.ready else None
 
     def close(self) -> None:
         """Let the model go, once it is idle."""
         self._calls.put(None)
+
+    def in_words(self, verdict: Verdict) -> dict[str, Any]:
+        """What a command's context is to tell."""
+        return verdict.in_words(self._config.classifier.top, self._min_confidence)
+
+    def schedule(self, hearing: Hearing) -> None:
+        """Have a command hear what waits for it; from any thread."""
+        self._calls.put(hearing)
+
+    def lend(self) -> Endpointer:
+        """An endpointer that has heard nothing yet."""
+        if self._spare:
+            return self._spare.pop()
+        return Endpointer(self._workshop.detector(), Segmenter(self._config.segmenter, self._config.vad.threshold))
+
+    def take_back(self, endpointer: Endpointer) -> None:
+        """Keep it for the next command."""
+        self._spare[:] = [endpointer]
+
+    def handle(self, hearing: Hearing, outputs: Iterable[SegmenterOutput]) -> None:
+        """Classify the utterances."""
+        for output in outputs:
+            if isinstance(output, Utterance):
+                hearing.expect()
+                hearing.take_answer(output, self._classified(output))
+
+    def _classified(self, utterance: Utterance) -> Answer | None:
+        try:
+            (answer,) = self._classifier.classify([utterance])
+        except Exception:
+            log.exception("a command was not classified")
+            return None
+        return answer
 
     def _work(self) -> None:
         try:
@@ -96,55 +125,74 @@ class ProcessJudge:
         except Exception:
             log.exception("the emotion of commands will not be heard")
             return
-        self._current.set_result(None)
-        min_confidence = model.threshold(self._min_confidence)
-        while (call := self._calls.get()) is not None:
-            speech, future = call
+        self._min_confidence = model.threshold(self._config.classifier.min_confidence)
+        self._loaded.set()
+        while (hearing := self._calls.get()) is not None:
             try:
-                future.set_result(self._judge(speech, min_confidence))
+                hearing.hear()
             except Exception:
-                log.exception("a command was not classified")
-                future.set_result(None)
-            del call, speech, future
+                log.exception("a command was not heard")
+                hearing.give_up()
+            del hearing
         self._classifier.close()
 
-    def _judge(self, speech: Speech, min_confidence: float) -> dict[str, Any] | None:
-        frame = AudioFrame(speech.samples, 0, speech.began_s)
-        found = [*self._endpointer.feed(frame), *self._endpointer.finish("end_of_stream")]
-        utterances = [output for output in found if isinstance(output, Utterance)]
-        if not utterances:
-            return None
-        answers = zip(utterances, self._classifier.classify(utterances), strict=True)
-        verdict = verdict_of([(said.duration_s, answer) for said, answer in answers if answer is not NON_SPEECH])
-        return None if verdict is None else verdict.in_words(self._top, min_confidence)
+
+class _ProcessEar:
+    def __init__(self, hearing: Hearing, judge: ProcessJudge) -> None:
+        self._hearing = hearing
+        self._judge = judge
+        self.feed = hearing.feed
+
+    def finish(self) -> Told:
+        told: Told = Future()
+
+        def tell(result: Future[Verdict | None]) -> None:
+            verdict = result.result()
+            told.set_result(None if verdict is None else self._judge.in_words(verdict))
+
+        self._hearing.finish()
+        self._hearing.result.add_done_callback(tell)
+        return told
 
 
 class MqttJudge:
     """An agent that hears the same room: its event of the command is the answer."""
 
-    def __init__(self, agent: AgentOptions) -> None:
+    ready = True
+
+    def __init__(self, agent: AgentOptions, pcm: PcmFormat) -> None:
         """Begin to connect in the background.
 
         Args:
             agent: where it publishes.
+            pcm: how the listener's sound is written.
 
         Raises:
             SinkError: a file that the options name is missing or useless.
         """
+        self._pcm = pcm
         self._lock = threading.Lock()
         self._events: deque[tuple[float, float, dict[str, Any]]] = deque(maxlen=EVENTS_KEPT)
-        self._asked: tuple[float, Future[dict[str, Any] | None]] | None = None
+        self._asked: tuple[float, Told] | None = None
         endpoint = agent.reached_as("ser-agent-ovos-transformer")
         self._watch = MqttWatch(endpoint, agent.protocol, [agent.topic("event")], self._take, lambda: None)
         self._watch.start()
 
-    def ask(self, speech: Speech) -> Future[dict[str, Any] | None]:
-        """Wait for the event of a command, or take the one that has come already."""
-        future: Future[dict[str, Any] | None] = Future()
+    def begin(self) -> Ear | None:
+        """A command begins."""
+        return _MqttEar(self, self._pcm)
+
+    def ask(self, began_s: float) -> Told:
+        """Wait for the event of a command, or take the one that has come already.
+
+        Args:
+            began_s: when the command began, monotonic seconds.
+        """
+        future: Told = Future()
         with self._lock:
             if self._asked is not None and not self._asked[1].done():
                 self._asked[1].set_result(None)
-            self._asked = (speech.began_s, future)
+            self._asked = (began_s, future)
             for heard_from_s, heard_to_s, event in reversed(self._events):
                 if self._answer(heard_from_s, heard_to_s, event):
                     break
@@ -173,3 +221,17 @@ class MqttJudge:
         told = ("emotion", "confidence", "emotions", "duration_s", "id", "agent")
         future.set_result({name: event[name] for name in told})
         return True
+
+
+class _MqttEar:
+    def __init__(self, judge: MqttJudge, pcm: PcmFormat) -> None:
+        self._judge = judge
+        self._bytes_per_s = pcm.rate * pcm.width * pcm.channels
+        self._bytes = 0
+
+    def feed(self, raw: bytes) -> None:
+        """The agent hears for itself; here it is only known how long the command is."""
+        self._bytes += len(raw)
+
+    def finish(self) -> Told:
+        return self._judge.ask(time.monotonic() - self._bytes / self._bytes_per_s)

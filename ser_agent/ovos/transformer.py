@@ -8,23 +8,22 @@ from collections import deque
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from ovos_bus_client.message import Message
 from ovos_config.config import Configuration
 from ovos_plugin_manager.templates.transformers import AudioTransformer
 from ovos_utils.log import LOG
 
-from ser_agent.audio import SAMPLE_RATE
 from ser_agent.errors import ConfigError
-from ser_agent.ovos.judges import MqttJudge, ProcessJudge, Speech
+from ser_agent.ovos.judges import MqttJudge, ProcessJudge
 from ser_agent.ovos.settings import TRANSFORMER, TransformerOptions, merged, read
-from ser_agent.pcm import PcmDecoder, PcmFormat
+from ser_agent.pcm import PcmFormat
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-LONGEST_S = 10.0
-"""Of a longer command the end is classified."""
+    from ser_agent.ovos.judges import Ear
+
+CHUNK_SAMPLES = 1024
 PREROLL_S = 0.5
 """What the listener hears before it is sure of speech, and then does not count as such."""
 LATE: Final = "ser_agent.emotion.late"
@@ -50,27 +49,38 @@ class EmotionTransformer(AudioTransformer):  # type: ignore[misc]  # untyped to 
         """
         super().__init__(name, priority, merged(dict(Configuration())) if config is None else config)
         options = read(TransformerOptions, self.config, name)
-        self._format = PcmFormat(self.sample_rate, self.sample_width, self.channels)
-        if not self._format.usable:
-            raise ConfigError(f"{name}: sound of {self._format} cannot be read")
+        pcm = PcmFormat(self.sample_rate, self.sample_width, self.channels)
+        if not pcm.usable:
+            raise ConfigError(f"{name}: sound of {pcm} cannot be read")
         self._deadline_s = options.deadline_ms / 1000
         self._lock = threading.Lock()
-        self._before = _Recent(self._bytes(PREROLL_S))
-        self._speech = _Recent(self._bytes(LONGEST_S))
-        self._judge = ProcessJudge(options.config) if options.classifier == "process" else MqttJudge(options.agent)
+        self._before: deque[bytes] = deque(maxlen=_chunks_in(PREROLL_S, pcm))
+        self._ear: Ear | None = None
+        if options.classifier == "process":
+            self._judge: ProcessJudge | MqttJudge = ProcessJudge(options.config, pcm)
+        else:
+            self._judge = MqttJudge(options.agent, pcm)
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands are heard: the model is loaded."""
+        return self._judge.ready
 
     def on_audio(self, audio_data: bytes) -> bytes:
         """Keep a moment of what is no speech yet."""
         with self._lock:
-            self._before.add(audio_data)
+            self._before.append(bytes(audio_data))
         return audio_data
 
     def on_speech(self, audio_data: bytes) -> bytes:
-        """Keep what is said, the latest ten seconds of it."""
+        """Hear what is said; a pause in it is made use of."""
         with self._lock:
-            for chunk in self._before.take():
-                self._speech.add(chunk)
-            self._speech.add(audio_data)
+            if self._ear is None:
+                self._ear = self._judge.begin()
+                for chunk in self._before:
+                    self._feed(chunk)
+                self._before.clear()
+            self._feed(bytes(audio_data))
         return audio_data
 
     def transform(self, audio_data: bytes) -> tuple[bytes, dict[str, Any]]:
@@ -79,20 +89,19 @@ class EmotionTransformer(AudioTransformer):  # type: ignore[misc]  # untyped to 
         Args:
             audio_data: one chunk that was read after the command; given back as it is.
         """
-        asked_s = time.monotonic()
+        deadline_s = time.monotonic() + self._deadline_s
         with self._lock:
-            recorded = b"".join(self._speech.take())
-            self._before.take()
+            ear, self._ear = self._ear, None
+            self._before.clear()
+        told = None if ear is None else ear.finish()
         self.reset()
-        if not recorded:
+        if told is None:
             return audio_data, {}
-        samples = PcmDecoder(self._format).decode(recorded, last=True)
-        future = self._judge.ask(Speech(np.array(samples), asked_s - len(samples) / SAMPLE_RATE))
         try:
-            emotion = future.result(max(0.0, asked_s + self._deadline_s - time.monotonic()))
+            emotion = told.result(max(0.0, deadline_s - time.monotonic()))
         except FutureTimeoutError:
             LOG.info("the emotion of a command was not known in time")
-            future.add_done_callback(self._tell_late)
+            told.add_done_callback(self._tell_late)
             return audio_data, {}
         return audio_data, {} if emotion is None else {"emotion": emotion}
 
@@ -109,26 +118,11 @@ class EmotionTransformer(AudioTransformer):  # type: ignore[misc]  # untyped to 
         if emotion is not None and self.bus is not None:
             self.bus.emit(Message(LATE, emotion))
 
-    def _bytes(self, duration_s: float) -> int:
-        return round(duration_s * self._format.rate) * self._format.width * self._format.channels
+    def _feed(self, chunk: bytes) -> None:
+        if self._ear is not None:
+            self._ear.feed(chunk)
 
 
-class _Recent:
-    """The latest chunks, up to so many bytes in all."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._most = most_bytes
-        self._bytes = 0
-
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(bytes(chunk))
-        self._bytes += len(chunk)
-        while self._bytes > self._most and len(self._chunks) > 1:
-            self._bytes -= len(self._chunks.popleft())
-
-    def take(self) -> list[bytes]:
-        taken = list(self._chunks)
-        self._chunks.clear()
-        self._bytes = 0
-        return taken
+def _chunks_in(duration_s: float, pcm: PcmFormat) -> int:
+    """So many of the listener's chunks, of 1024 samples as a rule."""
+    return max(1, round(duration_s * pcm.rate / CHUNK_SAMPLES))
