@@ -1,4 +1,4 @@
-"""Puts the recorded figures into the README's tables, between their markers; a test says that they are current.
+"""Puts the recorded figures into the tables of README and docs, between their markers; a test holds them to it.
 
 python -m benchmarks.readme
 """
@@ -9,13 +9,19 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from training.corpora import CORPUS_LABELS
 from training.markdown import table
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+ASSISTANTS = ROOT / "docs" / "assistants.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
+PAGES: Final = (README, ASSISTANTS, RELIABILITY)
 RESULTS = ROOT / "training" / "results"
 WEIGHTS = ROOT / "ser_agent" / "model" / "model.safetensors"
 _CORPORA: Final = {"crema-d": "CREMA-D, English", "ravdess": "RAVDESS, English", "nemo": "nEMO, Polish"}
@@ -30,25 +36,35 @@ _DETECTORS: Final = {
 
 def main() -> None:
     """Write the tables."""
-    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_figures(page.read_text(encoding="utf-8"), page), encoding="utf-8")
 
 
-def with_figures(text: str) -> str:
-    """Replace what stands between the markers ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+def with_figures(text: str, page: Path = README) -> str:
+    """Replace what stands between the markers ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page."""
+    for name, lines in tables_of(page).items():
+        between = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
+        text, count = between.subn(lines.replace("\\", r"\\") + "\n", text)
+        if count != 1:
+            raise ValueError(f"{page.name}: no markers for the table {name!r}, or several")
+    return text
+
+
+def tables_of(page: Path) -> dict[str, str]:
+    """The tables of a page, by the names of their markers."""
+    if page == ASSISTANTS:
+        return {"assistants": assistants_table(_results("benchmarks/results/assistants.json"))}
+    if page == RELIABILITY:
+        load = _results("benchmarks/results/load.json")
+        return {"load": load_table(load["rows"]), "overload": load_table(load["overload"])}
     model = embedded_results()
-    tables = {
+    return {
         "model": model_table(
             model["model"]["figures"], _results("training/results/compare.json")["svm"]["corpora"]
         ),
         "detectors": detectors_table(_results("benchmarks/results/vad.json")),
         "performance": performance_table(_results("benchmarks/results/performance.json")),
     }
-    for name, lines in tables.items():
-        between = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
-        text, count = between.subn(lines.replace("\\", r"\\") + "\n", text)
-        if count != 1:
-            raise ValueError(f"README.md: no markers for the table {name!r}, or several")
-    return text
 
 
 def embedded_results(folder: Path = RESULTS, weights: Path = WEIGHTS) -> Any:  # noqa: ANN401 - JSON
@@ -119,6 +135,63 @@ def performance_table(figures: dict[str, Any]) -> str:
         "`ser-agent --help`": "{help_s} s",
     }
     return table(["what", "figure"], [[what, figure.format(**figures)] for what, figure in rows.items()])
+
+
+def assistants_table(figures: dict[str, Any]) -> str:
+    """What is added to the assistant's answer."""
+    header = ["recogniser takes", "transcript, direct, p50", "through the proxy, p50", "added, p50 / p95"]
+    header += ["commands whose emotion was told"]
+    rows = [
+        [
+            f"{row['recogniser_ms']} ms",
+            f"{row['direct_p50_ms']} ms",
+            f"{row['proxy_p50_ms']} ms",
+            f"{row['added_p50_ms']} / {row['added_p95_ms']} ms",
+            f"{row['told']} of {figures['commands']}",
+        ]
+        for row in figures["wyoming"]
+    ]
+    ovos = figures["ovos"]
+    added = f"{ovos['added_p50_ms']} / {ovos['added_p95_ms']} ms"
+    rows.append(["OpenVoiceOS's transformer", "–", "–", added, f"{ovos['told']} of {figures['commands']}"])
+    return table(header, rows)
+
+
+def load_table(rows: Sequence[dict[str, Any]]) -> str:
+    """What became of the speech of many satellites."""
+    header = ["speech", "cores", "satellites", "utterances begun", "published", "no speech or too short"]
+    header += ["dropped for overload", "sound shed", "latency p50 / p95", "processor, percent of one core"]
+    return table(header, [_load_cells(row) for row in rows])
+
+
+def _load_cells(row: dict[str, Any]) -> list[object]:
+    return [
+        f"`{row['duty']}`, {row['spoken_percent']} %",
+        row["cores"],
+        row["streams"],
+        row["begun"],
+        row["published"],
+        row["not_speech"],
+        row["overload"],
+        f"{row['shed_s']:g} s",
+        "–" if row["p50_ms"] is None else f"{row['p50_ms']} / {row['p95_ms']} ms",
+        row["cpu_percent"],
+    ]
+
+
+def peers_table(figures: dict[str, Any]) -> str:
+    """What else one would take, beside ours."""
+    header = [f"{figures['clip_s']:g} s of speech, one thread", "ms", "times ours", "least and most of the rounds"]
+    rows = [
+        [
+            name,
+            f"{1000 * row['seconds']:.0f}",
+            f"{row['times_ours']:.1f}",
+            f"{row['times_ours_least']:.1f} to {row['times_ours_most']:.1f}",
+        ]
+        for name, row in figures["seconds_a_clip"].items()
+    ]
+    return table(header, rows)
 
 
 def _results(name: str) -> Any:  # noqa: ANN401 - JSON
