@@ -1,4 +1,4 @@
-"""What the README claims."""
+"""What README and docs claim."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.readme import README, embedded_results, with_figures
+from benchmarks.readme import PAGES, embedded_results, with_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_its_figures_are_the_recorded_ones() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert with_figures(text) == text, "run `python -m benchmarks.readme`"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_figures_are_the_recorded_ones(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert with_figures(text, page) == text, "run `python -m benchmarks.readme`"
 
 
 def test_the_embedded_models_results_are_found_by_its_weights(tmp_path: Path) -> None:
