@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +38,7 @@ SUBTICKS: Final = 8
 PATIENCE_S: Final = 60.0
 HUSH_S: Final = 1.2
 POLL_S: Final = 0.02
+TURN_S: Final = 0.1
 
 
 def messages_of(sound: Samples) -> list[bytes]:
@@ -136,6 +138,38 @@ class RunningBroker:
         self._process.wait(PATIENCE_S)
 
 
+class Slowed:
+    """A process that may run only for a part of the time, as on a machine that is so much slower."""
+
+    def __init__(self, pid: int, share: float) -> None:
+        """Prepare.
+
+        Args:
+            pid: of the process.
+            share: of the time that it runs.
+        """
+        self._pid = pid
+        self._share = share
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._alternate)
+
+    def _alternate(self) -> None:
+        while not self._ended.wait(self._share * TURN_S):
+            os.kill(self._pid, signal.SIGSTOP)
+            self._ended.wait((1 - self._share) * TURN_S)
+            os.kill(self._pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it run again."""
+        self._ended.set()
+        self._thread.join()
+
+
 class RunningAgent:
     """An agent with the Hermes source, whose events and stats are noted."""
 
@@ -164,6 +198,11 @@ class RunningAgent:
         )
         self._process = psutil.Process(self._popen.pid)
         self._await_stats()
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._popen.pid
 
     @property
     def cpu_s(self) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ser_agent.buffer import Closed
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES_OF_A_SITE = 524_288
 MOST_BYTES = 16_777_216
+CYCLE_S = 60.0
+"""In so long, each satellite has been first, has been last, and is first again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,22 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Pending:
-    arrivals: deque[Arrival]
+    phase: float
+    arrivals: deque[Arrival] = field(default_factory=deque)
     size_bytes: int = 0
+
+    def rank(self, now_s: float) -> float:
+        """Less is earlier: 0, when it has just become first, to 1."""
+        return (self.phase + now_s / CYCLE_S) % 1.0
 
 
 class Inflow:
-    """Takes turns among the satellites. What waits too long or is too much is shed, oldest first, and counted."""
+    """Gives the messages of the satellite that is first, as long as there are any, then those of the next one.
+
+    Where all can be heard, it makes no difference who is first. Where there is too much, the last in the order are
+    not heard for some seconds, and the others whole: a little of everybody would be nobody's utterance. The order
+    goes round by the clock. What waits too long is shed, oldest first, and counted.
+    """
 
     def __init__(self, buffer_s: float) -> None:
         """Make an empty one.
@@ -66,7 +79,7 @@ class Inflow:
     def put(self, arrival: Arrival) -> None:
         """Add a message; never waits."""
         with self._changed:
-            pending = self._pending.setdefault(arrival.name, _Pending(deque()))
+            pending = self._pending.get(arrival.name) or self._begin(arrival.name)
             self._append(pending, arrival)
             oldest_s = arrival.arrived_at - self._buffer_s
             while pending.size_bytes > MOST_BYTES_OF_A_SITE or pending.arrivals[0].arrived_at < oldest_s:
@@ -77,7 +90,7 @@ class Inflow:
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> Arrival | None:
-        """Take the oldest message of the satellite whose turn it is.
+        """Take the oldest message of the satellite that comes first just now.
 
         Returns:
             It; None where none came in time.
@@ -99,11 +112,9 @@ class Inflow:
                 self._changed.wait(remaining_s)
             if self._closed:
                 raise Closed
-            name = next(iter(self._pending))
-            pending = self._pending.pop(name)
-            arrival = self._pop(pending)
-            if pending.arrivals:
-                self._pending[name] = pending  # behind all others
+            now_s = time.monotonic()
+            arrival = self._pop(min(self._pending.values(), key=lambda pending: pending.rank(now_s)))
+            self._tidy(arrival.name)
             return arrival
 
     def fail(self, reason: SourceError) -> None:
@@ -117,6 +128,15 @@ class Inflow:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _begin(self, name: str) -> _Pending:
+        phase = zlib.crc32(name.encode(errors="surrogatepass")) / 2**32
+        self._pending[name] = pending = _Pending(phase)
+        return pending
+
+    def _tidy(self, name: str) -> None:
+        if not self._pending[name].arrivals:
+            del self._pending[name]
 
     def _append(self, pending: _Pending, arrival: Arrival) -> None:
         pending.arrivals.append(arrival)
@@ -132,5 +152,4 @@ class Inflow:
     def _shed_oldest(self, pending: _Pending) -> None:
         arrival = self._pop(pending)
         self._shed += 1
-        if not pending.arrivals:
-            self._pending.pop(arrival.name, None)
+        self._tidy(arrival.name)
