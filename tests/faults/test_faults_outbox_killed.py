@@ -31,4 +31,4 @@ def test_killed_at_random_moments_it_loses_nothing_that_it_has_accepted(tmp_path
     print(told)
     assert told["lost"] == []
     assert told["kills"] == kills
-    assert told["accepted"] >= kills / 5, "there was time to accept something"
+    assert told["accepted"] >= kills, "there was time to accept something"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import select
 import signal
 import sys
 import time
@@ -18,8 +17,8 @@ from support.outbox import DiskOutbox, number_of
 
 from ser_agent.sinks.outbox_clock import Clocks, boot_id
 
-BIRTH_S = 30.0
-LONGEST_LIFE_S = 0.1
+MOST_REPORTS = 16
+LAST_MOMENT_S = 0.03
 MOST_WAITING = 40
 
 
@@ -61,14 +60,18 @@ def kill_one(folder: Path, first: int, rng: random.Random) -> list[tuple[str, in
         finally:
             os._exit(3)
     os.close(report)
-    if rng.random() < 0.8:  # the others are killed while they open it
-        select.select([out], [], [], BIRTH_S)
-    time.sleep(rng.uniform(0.0, LONGEST_LIFE_S))
+    # It lives until it has said so much, however slow the machine is, and a moment longer.
+    wanted = rng.randint(0, MOST_REPORTS)
+    told = b""
+    while told.count(b"\n") < wanted and (said := os.read(out, 1000)):
+        told += said
+    time.sleep(rng.uniform(0.0, LAST_MOMENT_S))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "it ended by itself"
-    with os.fdopen(out, encoding="ascii") as reports:
-        return [(what, int(number)) for what, number in map(str.split, reports)]
+    with os.fdopen(out, "rb") as rest:
+        told += rest.read()
+    return [(what, int(number)) for what, number in map(str.split, told.decode().splitlines())]
 
 
 def main() -> None:

@@ -177,6 +177,7 @@ def test_what_arrives_while_the_disk_fails_to_take_it_is_not_stored_later(
     with monkeypatch.context() as patch:
         patch.setattr(database, "apply", fail)
         box.accept(0)
+    assert not box.journal._to_do, "there is nothing to erase either"
     box.accept(1)
     box.crash()
     with reopened(tmp_path, Machine()) as box:
