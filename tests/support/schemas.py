@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
@@ -19,9 +20,13 @@ BARE = {"availability", "switch"}
 
 def refusals(kind: str, payload: object) -> list[str]:
     """What is wrong with a payload of a kind, which is plain data already."""
+    return [f"{error.json_path}: {error.message}" for error in _validator(kind).iter_errors(payload)]
+
+
+@cache
+def _validator(kind: str) -> Draft202012Validator:
     schema = next(schema for schema in schemas() if schema.name == kind)
-    errors = Draft202012Validator(schema.document).iter_errors(payload)
-    return [f"{error.json_path}: {error.message}" for error in errors]
+    return Draft202012Validator(schema.document)
 
 
 def kind_of(topic: str) -> str:
