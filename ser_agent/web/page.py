@@ -58,11 +58,11 @@ class Answers:
         self._uploads = uploads
         self._longest_s = longest_s
 
-    def recording(self, path: str | None, model: str, request: gr.Request) -> tuple[str, None]:
+    def recording(self, path: str | None, model: str, request: gr.Request) -> tuple[Any, None]:
         """Hear an upload or what the microphone recorded; the place for recordings is then empty again."""
+        if path is None:  # cleared, or changed from file to microphone: what was heard stays
+            return gr.skip(), None
         words = Words(language_of(request))
-        if path is None:
-            return draw_empty(words), None
         row = self._hear_file(words, path, model)
         if row.report is None:
             return draw_trouble(words, row.error), None
