@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class OnnxModel:
         self._helpers = ThreadPoolExecutor(self._threads, "classifier") if self._threads > 1 else None
         self.info = model_info(name, metadata, self._readout.names, options.revision)
         self._warm_up(len(own))
+        _return_memory()
 
     def classify(self, sounds: Sequence[Samples]) -> list[Answer]:
         """Give each sound a distribution over the emotions' names, or ``NON_SPEECH``.
@@ -107,6 +109,7 @@ class OnnxModel:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = self._threads
         settings.inter_op_num_threads = 1
+        settings.enable_cpu_mem_arena = False  # it keeps what the longest utterance ever needed
         # Threads that wait would otherwise spin: in a quiet room that is all they do.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -131,6 +134,13 @@ class OnnxModel:
             raise ModelError(f"model {self._name}: a trial with one second of noise failed: {error}") from error
         if found != outputs:
             raise ModelError(f"model {self._name}: it has {found} outputs, and its {CONFIG} names {outputs}")
+
+
+def _return_memory() -> None:
+    """Give back to the system what loading has freed, where the C library can: a tenth of the whole agent."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _first_line(error: BaseException) -> str:

@@ -47,10 +47,11 @@ class Safetensors:
         Args:
             path: of a file that ``check_folder`` has found whole.
         """
-        self._bytes = np.memmap(path, np.uint8, "r")
-        length = int.from_bytes(self._bytes[:_LENGTH_BYTES].tobytes(), "little")
+        self._path = path
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            self._header: dict[str, Any] = json.loads(file.read(length))
         self._start = _LENGTH_BYTES + length
-        self._header: dict[str, Any] = json.loads(self._bytes[_LENGTH_BYTES : self._start].tobytes())
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         """One tensor, in single precision.
@@ -62,8 +63,10 @@ class Safetensors:
         about = self._header[name]
         if about["dtype"] not in _TYPES:
             raise ValueError(f"{name} is of type {about['dtype']}, and only {' and '.join(_TYPES)} are read")
-        begin, end = (self._start + offset for offset in about["data_offsets"])
-        flat = np.frombuffer(self._bytes[begin:end].tobytes(), _TYPES[about["dtype"]])
+        begin, end = about["data_offsets"]
+        kind = np.dtype(_TYPES[about["dtype"]])
+        # Read, not mapped: what is mapped counts as the process's memory for as long as it lives.
+        flat = np.fromfile(self._path, kind, (end - begin) // kind.itemsize, offset=self._start + begin)
         return flat.reshape(about["shape"]).astype(np.float32)
 
 
