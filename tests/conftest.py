@@ -30,8 +30,8 @@ REAL_TIME = {
     "voices",
     "web",
 }
-"""Folders whose tests wait for other programs in real time. One that fails on a busy machine is run once more, and the
-closing line says so (``1 rerun``)."""
+"""Folders whose tests wait for other programs in real time. One that fails on a busy machine is run once more, and
+the closing line says so (``1 rerun``)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
