@@ -25,6 +25,7 @@ REAL_TIME = {
     "faults",
     "ovos",
     "pipeline",
+    "privacy",
     "soak",
     "sources",
     "voices",
