@@ -54,8 +54,11 @@ need_venv() {
   fi
   echo "Installing Python packages into .venv (the first time this takes some minutes)" >&2
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' >&2
-  # Of this torch there is a build without CUDA; a plain `torch` would bring gigabytes that a small board can't use.
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$TORCH" >&2
+  case ",$extras," in *,torch,*)
+    # Of this torch there is a build without CUDA; a plain `torch` would bring gigabytes that a small board can't use.
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$TORCH" >&2
+    ;;
+  esac
   "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$ROOT[$extras]" \
     ${group:+--group "$ROOT/pyproject.toml:$group"} >&2
   echo "$want" >"$stamp"
