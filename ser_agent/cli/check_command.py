@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ser_agent.config import Loaded
-    from ser_agent.ports import EventSink
+    from ser_agent.ports import AssistantWatch, EventSink
 
 FIRST_FRAME_S = 10.0
 PROBE_S = 5.0
@@ -58,6 +58,8 @@ def _check_live(loaded: Loaded) -> int:
         (f"classifier {loaded.config.classifier.type}", partial(_load, workshop)),
     ]
     checks += [(f"sink {name}", partial(_probe, sink)) for name, sink in workshop.sinks().items()]
+    if (assistant := workshop.assistant()) is not None:
+        checks.append(("assistant", partial(_ask, assistant)))
     code = EX_OK
     for name, check in checks:
         try:
@@ -110,6 +112,16 @@ def _load(workshop: Workshop) -> str:
     finally:
         classifier.close()
     return f"{info.name} loaded, labels: {', '.join(info.labels)}"
+
+
+def _ask(assistant: AssistantWatch) -> str:
+    """Those with an operation ``probe(timeout_s)`` can say more than that they open."""
+    probe = getattr(assistant, "probe", None)
+    if probe is not None:
+        return str(probe(PROBE_S))
+    assistant.open(lambda _: None)
+    assistant.close()
+    return "opened"
 
 
 def _probe(sink: EventSink) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ser_agent.assistant_voice import Speaking
 from ser_agent.backoff import Backoff
-from ser_agent.errors import MissingExtraError
+from ser_agent.errors import MissingExtraError, SourceError
 from ser_agent.options import VoiceOptions
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ class LinuxVoiceAssistantVoice:
         Raises:
             MissingExtraError: websockets is not installed.
         """
-        try:
-            import websockets.sync.client  # noqa: F401, PLC0415 - an extra
-        except ImportError as error:
-            raise MissingExtraError("Linux Voice Assistant's voice", "lva", error.name or "websockets") from error
+        _check_installed()
         self.close()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(tell, self._stopping), name="voice", daemon=True)
@@ -78,6 +75,33 @@ class LinuxVoiceAssistantVoice:
         if self._thread is not None:
             self._thread.join(STOP_S)
             self._thread = None
+
+    def probe(self, timeout_s: float) -> str:
+        """Connect once: tells whether the options work.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            What was found, for a user to read.
+
+        Raises:
+            SourceError: why it does not work.
+            MissingExtraError: websockets is not installed.
+        """
+        _check_installed()
+        from websockets.exceptions import WebSocketException  # noqa: PLC0415 - an extra
+        from websockets.sync.client import connect  # noqa: PLC0415 - an extra
+
+        uri = self._options.uri
+        try:
+            with connect(uri, open_timeout=timeout_s, max_size=LONGEST_MESSAGE, proxy=None) as connection:
+                event = _event(connection.recv(timeout=timeout_s))
+        except (OSError, WebSocketException, ValueError) as error:
+            raise SourceError(f"Linux Voice Assistant at {uri}: {error or 'no answer'}") from error
+        if event is None:
+            raise SourceError(f"{uri}: something else than Linux Voice Assistant answers")
+        return f"Linux Voice Assistant answers at {uri}"
 
     def _run(self, tell: Callable[[Speaking], None], stopping: threading.Event) -> None:
         from websockets.exceptions import WebSocketException  # noqa: PLC0415 - an extra
@@ -100,6 +124,13 @@ class LinuxVoiceAssistantVoice:
                 away = True
             tell(Speaking(on=False, at_s=time.monotonic()))  # it may have ceased, and nobody would say so
             stopping.wait(0.2 + backoff.next_s())
+
+
+def _check_installed() -> None:
+    try:
+        import websockets.sync.client  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("Linux Voice Assistant's voice", "lva", error.name or "websockets") from error
 
 
 def _watch(connection: Connection, tell: Callable[[Speaking], None], stopping: threading.Event) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ser_agent.ports import PluginContext
+    from ser_agent.sinks.mqtt_options import Endpoint
     from ser_agent.voices.mqtt_watch import MqttWatch
 
 SAY: Final = "hermes/tts/say"
@@ -76,10 +77,7 @@ class _MqttVoice:
 
         self.close()
         self._tell = tell
-        try:
-            broker = endpoint_as(f"ser-agent-{self._context.site}-voice", self._broker, self._context)
-        except SinkError as error:
-            raise SourceError(f"assistant: {error}") from error
+        broker = self._endpoint()
         self._watch = MqttWatch(broker, self._broker.protocol, self.topics, self.take, self.lose)
         self._watch.start()
 
@@ -88,6 +86,34 @@ class _MqttVoice:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+
+    def probe(self, timeout_s: float) -> str:
+        """Connect once: tells whether the options work.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            What was found, for a user to read.
+
+        Raises:
+            SourceError: why it does not work.
+        """
+        from ser_agent.sinks.mqtt_visits import as_visitor, ask_version  # noqa: PLC0415 - brings paho
+
+        broker = self._endpoint()
+        name = f"MQTT broker {broker.host}:{broker.port}"
+        try:
+            version = ask_version(as_visitor(broker), self._broker.protocol, timeout_s)
+        except SinkError as error:
+            raise SourceError(f"{name}: {error}") from error
+        return f"{name} speaks MQTT {version}; to be listened to: {', '.join(self.topics)}"
+
+    def _endpoint(self) -> Endpoint:
+        try:
+            return endpoint_as(f"ser-agent-{self._context.site}-voice", self._broker, self._context)
+        except SinkError as error:
+            raise SourceError(f"assistant: {error}") from error
 
     def take(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Take a message in."""

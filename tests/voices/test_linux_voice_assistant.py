@@ -9,6 +9,7 @@ from support.mqtt import PATIENCE_S, free_port, wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
+from ser_agent.errors import SourceError
 from ser_agent.testing import context
 from ser_agent.voices.linux_voice_assistant import LinuxVoiceAssistantVoice
 
@@ -109,6 +110,13 @@ def test_it_tells_when_the_assistant_speaks_and_ceases_to(
         assistant.emit("tts_finished")
         notes.wait_for(False, False, True, False)
         watch.close()
+
+
+def test_a_check_tells_whether_it_answers(port: int, watch: LinuxVoiceAssistantVoice) -> None:
+    with PeripheralApi(port):
+        assert watch.probe(PATIENCE_S) == f"Linux Voice Assistant answers at ws://127.0.0.1:{port}"
+    with pytest.raises(SourceError, match=f"Linux Voice Assistant at ws://127.0.0.1:{port}: .*refused"):
+        watch.probe(PATIENCE_S)
 
 
 def test_one_that_speaks_already_is_noticed(port: int, watch: LinuxVoiceAssistantVoice, notes: Notes) -> None:

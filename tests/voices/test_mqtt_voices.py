@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.mqtt import Listener, Mosquitto, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, wait_until
 
 from ser_agent.errors import SourceError
 from ser_agent.testing import context
@@ -111,6 +111,15 @@ def test_a_broker_that_goes_leaves_nobody_deaf_and_is_found_again(
     wait_until(lambda: watched.told[-1].on is False, "nobody knows")
     broker.start()
     wait_until(lambda: watched.told[-1].on is True, "it speaks still")
+
+
+def test_a_check_tells_whether_the_broker_answers(broker: Mosquitto) -> None:
+    watch = voice(TopicVoice, broker.port, topic=TOPIC)
+    told = watch.probe(PATIENCE_S)
+    assert told == f"MQTT broker 127.0.0.1:{broker.port} speaks MQTT 5; to be listened to: {TOPIC}"
+    broker.stop()
+    with pytest.raises(SourceError, match=f"MQTT broker 127.0.0.1:{broker.port}: connection refused"):
+        watch.probe(PATIENCE_S)
 
 
 def test_a_password_that_cannot_be_read_is_told(broker: Mosquitto) -> None:
