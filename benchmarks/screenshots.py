@@ -55,8 +55,8 @@ class Look(NamedTuple):
     locale: str = "en-GB"
 
 
-LIGHT: Final = Look(1160, 860)
-DARK: Final = Look(1160, 860, "dark")
+LIGHT: Final = Look(1160, 900)
+DARK: Final = Look(1160, 900, "dark")
 PHONE: Final = Look(390, 844)
 LABELS: Final = tuple(label for label in Emotion if label != Emotion.CALM)
 WEIGHTS: Final = (2, 1, 1, 6, 8, 3, 2)

@@ -38,7 +38,7 @@ export function drawRibbon(place, events, hours, nowMs, colour, summary, tell) {
   sums.forEach((sum, cell) => {
     if (!sum.size) return;
     const [label, speechS] = [...sum].sort((one, other) => other[1] - one[1])[0];
-    const height = 10 + 34 * Math.min(1, speechS / ((spanMs / 1000) * 0.5));
+    const height = 10 + 34 * Math.min(1, speechS / ((spanMs / 1000) * 0.4));
     const rect = svg("rect", {
       x: cell * width + width * 0.08, y: 44 - height, width: width * 0.84, height, rx: 1.5 }, drawing);
     rect.style.fill = colour(label);

@@ -59,7 +59,7 @@ function showTexts() {
   $("language").textContent = words.languages[other].texts.language_name;
   $("language").lang = other;
   const sign = element("span", { className: "emo", textContent: { light: "☀️", dark: "🌙" }[theme] ?? "🌗", ariaHidden: "true" });
-  $("theme").replaceChildren(sign, ` ${text(`theme_${theme ?? "auto"}`)}`);
+  $("theme").replaceChildren(sign, " ", element("span", { className: "word", textContent: text(`theme_${theme ?? "auto"}`) }));
 }
 
 function showTheme() {
