@@ -86,7 +86,7 @@ def test_an_answer_that_comes_too_late_counts_as_failed_and_is_not_used(
         late.wait(PATIENCE_S)
         return GOOD
 
-    rig, source = rig_of([answer_late, lambda: GOOD], time_limit_s=0.5)
+    rig, source = rig_of([answer_late, lambda: GOOD], time_limit_s=1.5)
     agent = rig.agent()
 
     def settled() -> int:
@@ -99,18 +99,18 @@ def test_an_answer_that_comes_too_late_counts_as_failed_and_is_not_used(
     assert agent.books.failed == {"time_limit": 1}
     assert agent.books.published == 1
     assert len(rig.record.events) == 1
-    assert "1 utterances not classified: no answer within 0.5 s" in caplog.text
+    assert "1 utterances not classified: no answer within 1.5 s" in caplog.text
 
 
 def test_one_answer_in_time_shows_that_a_slow_classifier_does_not_hang() -> None:
-    late = [threading.Event() for _ in range(4)]
+    late = [threading.Event() for _ in range(3)]
 
     def answer_late(released: threading.Event) -> Mapping[str, float]:
         released.wait(PATIENCE_S)
         return GOOD
 
     answers = [answer for event in late for answer in (partial(answer_late, event), lambda: GOOD)]
-    rig, source = rig_of(answers, time_limit_s=0.5)
+    rig, source = rig_of(answers, time_limit_s=1.5)
     agent = rig.agent()
 
     def settled() -> int:
@@ -120,8 +120,8 @@ def test_one_answer_in_time_shows_that_a_slow_classifier_does_not_hang() -> None
 
     wait_for_each(source, settled)
     assert agent.run() is Outcome.ENDED
-    assert agent.books.failed == {"time_limit": 4}
-    assert agent.books.published == 4
+    assert agent.books.failed == {"time_limit": 3}
+    assert agent.books.published == 3
 
 
 def test_three_times_in_a_row_without_an_answer_end_the_agent_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +144,7 @@ def test_three_times_in_a_row_without_an_answer_end_the_agent_as_a_bug(monkeypat
     assert balanced(agent.books)
 
 
+@pytest.mark.timeout(300)
 def test_a_classifier_that_hangs_for_ever_does_not_keep_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +161,7 @@ def test_a_classifier_that_hangs_for_ever_does_not_keep_the_process(
         "sinks": [],
     }
     with AgentProcess(tmp_path, config) as agent:
-        assert agent.wait(PATIENCE_S) == EX_SOFTWARE
+        assert agent.wait(patience_s=240) == EX_SOFTWARE
         assert "the classifier hangs: 3 times in a row no answer within its time limit" in agent.log
         assert "Traceback" not in agent.log
 

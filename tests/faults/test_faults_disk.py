@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(300)
+
 PATIENCE_S = 60.0
 PAGE = 4096
 MOST_FILES = 4
@@ -121,7 +123,7 @@ def test_a_disk_that_is_read_only_cannot_take_events_and_that_is_told_at_the_sta
     disk.make_read_only()
     file = tmp_path / "agent.yaml"
     file.write_text(json.dumps(config(tmp_path, {"type": "jsonlines", "path": str(path)})))
-    done = ser_agent("run", "--config", str(file))
+    done = ser_agent("run", "--config", str(file), timeout_s=240)
     assert done.returncode == EX_UNAVAILABLE
     assert f"ser-agent: {path} cannot be written: Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
@@ -144,7 +146,7 @@ def test_with_a_state_folder_that_is_read_only_the_agent_runs_and_says_that_it_r
     (tmp_path / "state").symlink_to(disk.folder)
     disk.make_read_only()
     with AgentProcess(tmp_path, config(tmp_path)) as agent:
-        assert agent.wait() == 0, agent.log
+        assert agent.wait(patience_s=240) == 0, agent.log
         assert "so nothing outlives this process: read-only file system" in agent.log
         assert "1 utterances: 1 published, 0 failed, 0 dropped" in agent.log
 
