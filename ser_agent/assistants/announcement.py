@@ -21,15 +21,16 @@ ELSEWHERE: Final = ("224.0.0.251", 5353)
 
 
 def check_installed() -> None:
-    """See whether announcements can be made.
+    """See whether the packages of the proxy are there.
 
     Raises:
-        MissingExtraError: they can't.
+        MissingExtraError: they aren't.
     """
     try:
+        import wyoming.info  # noqa: F401, PLC0415 - an extra
         import zeroconf  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtraError("the announcement", "wyoming", error.name or "zeroconf") from error
+        raise MissingExtraError("the Wyoming proxy", "wyoming", error.name or "wyoming") from error
 
 
 @contextlib.asynccontextmanager

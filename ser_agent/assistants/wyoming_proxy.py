@@ -164,13 +164,34 @@ class WyomingProxy:
                 self._lose(error)
                 await asyncio.sleep(0.2 + backoff.next_s())
                 continue
+            log.info("%s is there: %s", self._upstream, await _introduce(found))
             await _hang_up(found.writer)
             self._conversation.say_hearing(possible=True)
-            if self._lost.is_set():
-                log.info("%s is back", self._upstream)
             self._lost.clear()
             backoff.reset()
             await self._lost.wait()
+
+
+async def _introduce(server: Streams) -> str:
+    """What a server says that it is, for the log."""
+    from wyoming.event import async_read_event, async_write_event  # noqa: PLC0415 - an extra
+    from wyoming.info import Describe, Info  # noqa: PLC0415 - an extra
+
+    info: Info | None = None
+    with contextlib.suppress(
+        OSError, TimeoutError, asyncio.IncompleteReadError, KeyError, TypeError, AttributeError
+    ):
+        async with asyncio.timeout(CONNECT_S):
+            await async_write_event(Describe().event(), server.writer)
+            event = await async_read_event(server.reader)
+            if event is not None and Info.is_type(event.type):
+                info = Info.from_event(event)
+    if info is None:
+        return "it does not answer like a Wyoming server, and is relayed all the same"
+    names = [program.name for program in info.asr if program.installed]
+    return (
+        f"speech to text by {', '.join(names)}" if names else "no speech to text, so there will be no transcripts"
+    )
 
 
 async def _refuse(client: Streams, text: str, code: str) -> None:

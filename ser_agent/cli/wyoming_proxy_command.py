@@ -38,8 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     loaded = load_settings(args)
     logs.set_up(loaded.config.log.level)
     log.info("ser-agent %s, configuration: %s", __version__, loaded.file or "none, so the defaults")
-    if args.announce:
-        check_installed()
+    check_installed()
     parts, occurrences = _make_parts(loaded)
     conversation = Conversation(parts, occurrences)
     manner = Manner(args.max_delay_ms / 1000, args.in_text)

@@ -94,6 +94,7 @@ class Recogniser:
         text: of every transcript.
         context: of every transcript.
         delay_s: how long it takes for one.
+        info: what it says that it is.
         heard: the events of all clients, in order.
         sound: the bytes of all audio chunks.
     """
@@ -101,6 +102,7 @@ class Recogniser:
     text: str = "turn on the light"
     context: dict[str, Any] | None = None
     delay_s: float = 0.0
+    info: Info = field(default_factory=lambda: INFO)
     heard: list[Event] = field(default_factory=list)
     sound: bytearray = field(default_factory=bytearray)
 
@@ -114,7 +116,7 @@ class _Handler(AsyncEventHandler):
         asr = self._recogniser
         asr.heard.append(event)
         if Describe.is_type(event.type):
-            await self.write_event(INFO.event())
+            await self.write_event(asr.info.event())
         elif AudioChunk.is_type(event.type):
             asr.sound += AudioChunk.from_event(event).audio
         elif AudioStop.is_type(event.type):
