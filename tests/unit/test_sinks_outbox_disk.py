@@ -6,14 +6,17 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from support.events import an_event
 from support.outbox import DiskOutbox, Machine, complaints, reopened
 
 from ser_agent.ports import PluginContext
-from ser_agent.sinks.mqtt_events import make_outbox
+from ser_agent.sinks.mqtt_events import make_outbox, outbox_path
 from ser_agent.sinks.mqtt_options import MqttOptions
+from ser_agent.sinks.mqtt_topics import Topics
 from ser_agent.sinks.outbox import OUTBOX_FULL, TOO_OLD
 from ser_agent.sinks.outbox_clock import Clocks, boot_id, boot_s
 from ser_agent.sinks.outbox_database import count_waiting
+from ser_agent.state import StateFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +54,25 @@ def test_of_what_has_arrived_no_byte_stays_on_disk(tmp_path: Path) -> None:
     assert box.deliver(20) == list(range(20))
     box.close()
     assert b"happy" not in box.path.read_bytes()
+
+
+def test_events_of_satellites_are_kept_with_the_agent_s_own(tmp_path: Path) -> None:
+    with reopened(tmp_path, Machine()) as box:
+        for number, site in enumerate(("test", "kitchen", "test")):
+            box.outbox.add(Topics("ser-agent", site).event(an_event(number, site=site)))
+    with reopened(tmp_path, Machine()) as box:
+        topics = [taken[1].topic for _ in range(3) if (taken := box.outbox.take()) is not None]
+    assert topics == ["ser-agent/test/event", "ser-agent/kitchen/event", "ser-agent/test/event"]
+
+
+def test_two_sinks_have_a_file_each(tmp_path: Path) -> None:
+    state = StateFile(tmp_path / "agent.json")
+    contexts = [PluginContext("test", tmp_path, state, name=name) for name in ("mqtt", "mqtt-2")]
+    assert [outbox_path(context) for context in contexts] == [
+        tmp_path / "agent.mqtt.outbox.db",
+        tmp_path / "agent.mqtt-2.outbox.db",
+    ]
+    state.close()
 
 
 def test_a_thousand_events_take_little_room(tmp_path: Path) -> None:
