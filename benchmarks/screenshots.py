@@ -64,20 +64,23 @@ WEIGHTS: Final = (2, 1, 1, 6, 8, 3, 2)
 
 
 def main() -> None:
-    """Take all of them."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    """Take all of them, or some."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="those whose names hold this, such as web or dark"
+    )
+    only = parser.parse_args().only
+    german = PHONE._replace(locale="de-DE")
+    live = {"live-light": LIGHT, "live-dark": DARK, "live-phone": PHONE}
+    web = {"web-light": LIGHT, "web-dark": DARK, "web-phone": german}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS)
         with an_evening() as sink:
-            for name, look in (("live-light", LIGHT), ("live-dark", DARK), ("live-phone", PHONE)):
-                take_live(browser, sink, name, look)
+            for name in (name for name in live if only in name):
+                take_live(browser, sink, name, live[name])
         with the_page() as address:
-            for name, look in (
-                ("web-light", LIGHT),
-                ("web-dark", DARK),
-                ("web-phone", PHONE._replace(locale="de-DE")),
-            ):
-                take_web(browser, address, name, look)
+            for name in (name for name in web if only in name):
+                take_web(browser, address, name, web[name])
         browser.close()
 
 

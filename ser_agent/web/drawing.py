@@ -29,7 +29,7 @@ COLUMNS: Final = 240
 """Bars of the waveform."""
 TOP: Final = 3
 SILENT_EMOJI: Final = "🔇"
-LEAST_WIDTH_PERCENT: Final = 4.5
+LEAST_WIDTH_PERCENT: Final = 1.8
 """An utterance that takes less of the drawing's width than this has no room for its emoji."""
 
 
