@@ -66,6 +66,7 @@ def write_folder(checkpoint: Checkpoint, target: Path, precision: Precision) -> 
                     rounded,
                     op_types_to_quantize=["MatMul", "Gemm"],
                     per_channel=True,
+                    reduce_range=True,  # so that it computes the same on every processor
                     weight_type=QuantType.QInt8,
                 )
             traced = rounded

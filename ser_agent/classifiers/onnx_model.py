@@ -14,9 +14,9 @@ from ser_agent.classifiers.metadata import KEY, read_metadata
 from ser_agent.classifiers.naming import model_info, name_labels, own_labels
 from ser_agent.classifiers.onnx_folder import GRAPH, describe, embedded_folder, is_exported
 from ser_agent.classifiers.onnx_weights import Safetensors, initialisers
+from ser_agent.classifiers.processor import default_threads
 from ser_agent.classifiers.readout import make_readout
 from ser_agent.classifiers.sound import filled, normalised, shortest_samples, warm_up_noise
-from ser_agent.classifiers.threads import default_threads
 from ser_agent.errors import ClassificationError, ModelError
 
 if TYPE_CHECKING:

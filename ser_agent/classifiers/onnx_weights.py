@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ser_agent.classifiers.processor import largest_weight
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -28,7 +30,6 @@ LAST_NORM: Final = "wav2vec2.encoder.layer_norm"
 
 _EXACT: Final = (CONVOLUTION.format(0), CONVOLUTION.format(1), PROJECTION, "projector", "classifier")
 """Stay in single precision: rounding these few costs as much accuracy as rounding all others together."""
-_LARGEST_INT8: Final = 127
 _LENGTH_BYTES: Final = 8
 _TYPES: Final = {"F16": np.float16, "F32": np.float32}
 
@@ -140,7 +141,7 @@ def _dense(
     yield f"{name}.bias", bias
     if is_rounded(name, precision):
         largest = np.abs(weight).max(axis=0)
-        scale = np.where(largest > 0, largest / _LARGEST_INT8, 1.0).astype(np.float32)
+        scale = np.where(largest > 0, largest / largest_weight(), 1.0).astype(np.float32)
         yield f"{name}.scale", scale
         yield f"{name}.int8", np.ascontiguousarray(np.rint(weight / scale).astype(np.int8))
     else:

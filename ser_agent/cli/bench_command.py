@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from ser_agent.classifiers.threads import default_threads
+from ser_agent.classifiers.processor import default_threads
 from ser_agent.classifiers.wav2vec2 import EMBEDDED, Wav2Vec2Options
 from ser_agent.cli.engines import SPEECH_S, Measured, Setting, measure_apart
 from ser_agent.cli.settings import load_settings
