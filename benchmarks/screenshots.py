@@ -2,8 +2,8 @@
 
     python -m benchmarks.screenshots
 
-It needs Chromium, and, for emoji in colour, Debian's ``fonts-noto-color-emoji``. The evening on the live page is made
-up: its emotions and times are drawn at random.
+It needs Chromium, and, for emoji in colour, Debian's ``fonts-noto-color-emoji``. The evening on the live page is
+made up: its emotions and times are drawn at random.
 """
 
 from __future__ import annotations
