@@ -92,6 +92,7 @@ class Answers:
             reason = texts(words.language)["too_many"].format(count=len(given), most=MOST_FILES)
             return draw_trouble(words, reason), None
         rows = [self._hear_file(words, path, model) for path in given]
+        self._uploads.sweep()
         return draw_batch(words, rows), None
 
     def _hear_file(self, words: Words, path: str, model: str) -> Row:

@@ -70,6 +70,12 @@ class Uploads:
         if file.parent != self.folder:
             shutil.rmtree(file.parent, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Delete the empty files that the framework makes beside the folders of those that were sent."""
+        for path in self.folder.iterdir():
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -79,3 +79,10 @@ def test_the_folder_is_for_its_owner_alone_and_goes_at_the_end() -> None:
         assert made.folder.stat().st_mode & 0o077 == 0
         (made.folder / "left-over.wav").write_bytes(b"x")
     assert not made.folder.exists()
+
+
+def test_what_the_framework_leaves_beside_the_uploads_is_swept_away_and_they_stay(folder: Uploads) -> None:
+    file = sent(folder, CLIP)
+    (folder.folder / "tmp123").touch()
+    folder.sweep()
+    assert [path for path in folder.folder.rglob("*") if path.is_file()] == [file]
