@@ -141,7 +141,8 @@ def make_page(answers: Answers, models: Sequence[str], i18n: Any) -> gr.Blocks: 
         models: to choose from; the first is chosen.
         i18n: its texts.
     """
-    with gr.Blocks(analytics_enabled=False, title="ser-agent", delete_cache=SWEEP_S) as page:
+    page = gr.Blocks(analytics_enabled=False, title="ser-agent", delete_cache=SWEEP_S)
+    with page:
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
                 gr.HTML(i18n("head"))

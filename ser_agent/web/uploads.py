@@ -55,7 +55,7 @@ class Uploads:
                 doesn't name the folder.
         """
         file = Path(path).resolve()
-        if not file.is_relative_to(self.folder) or file == self.folder:
+        if not self._is_ours(file):
             raise AudioFileError("that is no uploaded file")
         try:
             return _decoded(file, longest_s, too_long)
@@ -65,10 +65,15 @@ class Uploads:
             self.forget(file)
 
     def forget(self, file: Path) -> None:
-        """Delete a file and the folder that the framework made for it."""
+        """Delete a file and the folder that the framework made for it; nothing where it is none of ours."""
+        if not self._is_ours(file.resolve()):
+            return
         file.unlink(missing_ok=True)
         if file.parent != self.folder:
             shutil.rmtree(file.parent, ignore_errors=True)
+
+    def _is_ours(self, file: Path) -> bool:
+        return file != self.folder and file.is_relative_to(self.folder)
 
     def sweep(self) -> None:
         """Delete the empty files that the framework makes beside the folders of those that were sent."""

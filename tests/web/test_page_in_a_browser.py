@@ -136,7 +136,7 @@ def test_every_example_and_every_model_can_be_chosen_on_a_phone_in_german(served
         page.locator("h1", has_text="Wie klingt das?").wait_for()
         buttons = page.locator(".sa-example")
         assert buttons.count() == 5
-        seen = set()
+        seen: set[str] = set()
         for number in range(buttons.count()):
             buttons.nth(number).click()
             page.locator("#result .sa-scale span").nth(2).wait_for()

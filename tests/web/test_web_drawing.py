@@ -69,7 +69,7 @@ def test_a_report_is_whole_html_in_every_language(report: Report, language: str)
     text = draw_report(Words(language), report)  # type: ignore[arg-type]
     assert Balance(text).open == []
     for reason in report.reasons:
-        assert texts(language)[reason] in text.replace("&#x27;", "'")  # type: ignore[arg-type]
+        assert texts(language)[reason] in text.replace("&#x27;", "'")
 
 
 def test_a_report_tells_the_best_three_all_emotions_and_each_utterance() -> None:

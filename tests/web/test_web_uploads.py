@@ -30,7 +30,7 @@ def sent(folder: Uploads, file: Path) -> Path:
     """A file as the framework puts it: in a folder of its own."""
     place = folder.folder / file.stem
     place.mkdir()
-    return shutil.copy(file, place / file.name)
+    return Path(shutil.copy(file, place / file.name))
 
 
 def test_every_kind_of_sound_file_is_taken_and_then_gone(folder: Uploads, tmp_path: Path) -> None:
@@ -63,7 +63,9 @@ def test_a_recording_beyond_the_limit_is_refused_in_our_words(folder: Uploads) -
 def test_nothing_outside_the_folder_is_read_or_deleted(folder: Uploads, path: str) -> None:
     with pytest.raises(AudioFileError, match="no uploaded file"):
         folder.take(path, 60.0, "too long")
+    folder.forget(Path(path))
     assert CLIP.exists()
+    assert folder.folder.exists()
 
 
 def test_a_link_that_leads_outside_is_no_way_around(folder: Uploads) -> None:
