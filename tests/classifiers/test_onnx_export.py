@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]  # importing torch takes its time on a busy machine
 
 
 @pytest.fixture(autouse=True)

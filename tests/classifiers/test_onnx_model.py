@@ -51,6 +51,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 @pytest.mark.model
+@pytest.mark.timeout(300)  # importing torch takes its time on a busy machine
 def test_in_single_precision_it_answers_as_torch_does() -> None:
     pytest.importorskip("torch")
     ours, theirs = probabilities(precision="float32"), probabilities(engine="torch", device="cpu")
@@ -139,6 +140,7 @@ def test_weights_of_a_type_that_is_not_read_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.timeout(300)
 def test_of_another_shape_it_says_how_to_export(build: CheckpointBuilder, make: MakeClassifier) -> None:
     folder = build.raw()
     with pytest.raises(ModelError, match=rf"ser-agent export {folder} FOLDER"):
