@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -24,9 +25,9 @@ class Uploads:
     """The folder in which the web framework puts what visitors send, in memory where the system has that."""
 
     def __init__(self) -> None:
-        """Make it, for this user alone."""
+        """Make it, for this user alone; its name tells the process."""
         parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-        self.folder = Path(tempfile.mkdtemp(prefix="ser-agent-", dir=parent)).resolve()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"ser-agent-{os.getpid()}-", dir=parent)).resolve()
 
     @property
     def size(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import tempfile
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,19 +43,15 @@ class Served(NamedTuple):
 
     Attributes:
         address: of the page.
-        folders: where its uploads may be; others' too, where several tests run at a time.
+        folder: where its uploads go.
     """
 
     address: str
-    folders: set[Path]
+    folder: Path
 
     def left(self) -> list[Path]:
         """What was sent and not deleted."""
-        return [file for folder in self.folders for file in folder.rglob("*") if file.is_file()]
-
-
-def upload_folders() -> set[Path]:
-    return set(SHARED_MEMORY.glob("ser-agent-*"))
+        return [file for file in self.folder.rglob("*") if file.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,6 @@ def served() -> Iterator[Served]:
     """The page, with a limit of a quarter of a minute, and a second model that is not there."""
     pytest.importorskip("gradio")
     chromium()
-    before = upload_folders()
     command = [sys.executable, "-m", "ser_agent", "web", "--port", "0", "--set", "web.longest_s=15"]
     command += ["--set", "web.models=[/nowhere/at-all]"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -70,12 +66,14 @@ def served() -> Iterator[Served]:
             assert process.stdout is not None
             address = process.stdout.readline().removeprefix("open ").strip()
             assert address, "the page did not start"
-            yield Served(address, upload_folders() - before)
+            parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+            (folder,) = parent.glob(f"ser-agent-{process.pid}-*")
+            yield Served(address, folder)
             process.terminate()
             assert process.wait(STOP_S) == 0
         finally:
             process.kill()
-    assert not (upload_folders() - before), "the folder of uploads is still there"
+    assert not folder.exists(), "the folder of uploads is still there"
 
 
 @pytest.fixture(scope="module")
