@@ -158,6 +158,8 @@ def test_nor_is_the_sound_of_a_microphone(
         wait_until(lambda: listener.last("/microphone") == "ON", "it listens", PATIENCE_S)
         pulse.play(spoken)
         pulse.play(silence)
-        wait_until(listener.event_ids, "the event comes", PATIENCE_S)
+        # A busy machine delivers it with gaps, and the model may then hear no speech: it has to go all the same.
+        wait_until(lambda: "ON" in listener.payloads("/speech"), "somebody is heard", PATIENCE_S)
+        wait_until(lambda: listener.last("/speech") == "OFF", "nobody is heard any more", PATIENCE_S)
         assert_gone(lambda: in_own_memory(tracer, agent))
     assert not tracer.in_files(folder)
