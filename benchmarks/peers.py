@@ -65,7 +65,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         clips = list(write_clips(Path(scratch), CLIPS))
-        files = measure_files(Path(scratch))  # first: what it takes of memory is this agent's alone
+        files = measure_files(Path(scratch))  # first: the peers' peaks of memory would hide that it doesn't grow
         ways = peers()
         figures = {
             "clip_s": CLIP_S,
