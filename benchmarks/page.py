@@ -1,4 +1,4 @@
-"""How soon the pages can be used: the figures of docs/page.md.
+"""How soon the pages can be used, from the command to a page that takes input.
 
     python -m benchmarks.page [--repeats 5]
 
