@@ -16,7 +16,7 @@ HOP_SAMPLES = 512
 
 FULL_SCALE = 32_768
 OVERWRITTEN_FROM = 512
-"""The C library overwrites what is freed only from about 1 KiB on (see ``ser_agent.process``): frames are made as if
+"""The C library overwrites what is freed only from about 1 KiB on (``ser_agent.process``): frames are made as if
 they had so many samples more."""
 SILENCE_DBFS = -96.0
 """The level given to digital silence: the floor of 16-bit audio."""

@@ -93,7 +93,7 @@ class Batches:
                 target *= 1.0 - adviser.share
                 target[: len(advice)] += adviser.share * advice
         allowed = np.array(clip.allowed(MODEL_LABELS), dtype=float)
-        smoothing = self._settings.label_smoothing
+        smoothing = self._settings.label_smoothing_of.get(clip.corpus, self._settings.label_smoothing)
         return torch.from_numpy((1.0 - smoothing) * target + smoothing * allowed / allowed.sum()).float()
 
     def _states(self, index: int) -> Floats:

@@ -189,6 +189,7 @@ class Settings(_Section):
         held_out: speakers of the train split, by corpus, that choose the checkpoint and the temperature.
         home_prior: how often each emotion is to be expected in a home: goes into the checkpoint, for the agent.
         label_smoothing: share of the target that is spread over the labels of the clip's corpus.
+        label_smoothing_of: the same for single corpora, by name.
         threads: of torch.
         seed: of every random choice.
     """
@@ -205,6 +206,7 @@ class Settings(_Section):
     teacher: Path = Path("../shared/pretrained/whisper-tiny.en-encoder")
     held_out: dict[str, tuple[str, ...]] = {}
     label_smoothing: float = Field(0.05, ge=0, lt=1)
+    label_smoothing_of: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
     home_prior: dict[str, Annotated[float, Field(gt=0)]] = {}
     threads: int = Field(2, ge=1)
     seed: int = 1

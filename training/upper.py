@@ -100,7 +100,7 @@ def take_head(upper: UpperPart, model: Wav2Vec2ForSequenceClassification) -> Non
         ValueError: its labels are others, or its projection does more.
     """
     scale = model.projector.weight.diagonal()
-    if [*model.config.id2label.values()] != [*MODEL_LABELS] or not torch.equal(
+    if [*(model.config.id2label or {}).values()] != [*MODEL_LABELS] or not torch.equal(
         torch.diag(scale), model.projector.weight
     ):
         raise ValueError("the head of the checkpoint to start from is of another kind; see head.keep")
