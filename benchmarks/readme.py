@@ -64,6 +64,7 @@ def tables_of(page: Path) -> dict[str, str]:
         ),
         "detectors": detectors_table(_results("benchmarks/results/vad.json")),
         "performance": performance_table(_results("benchmarks/results/performance.json")),
+        "peers": peers_table(_results("benchmarks/results/peers.json")),
     }
 
 
