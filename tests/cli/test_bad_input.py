@@ -66,10 +66,10 @@ def model(name: str, *says: str) -> Case:
 
 
 def broker(port: str, keys: str, *says: str) -> Case:
-    sinks = f"sinks=[{{type: mqtt, host: 127.0.0.1, port: {port}{keys}}}]"
-    arguments = ("check", "--live", "--set", A_FILE, *CHEERFUL, "--set", sinks)
+    sinks = f"sinks: [{{type: mqtt, host: 127.0.0.1, port: {port}{keys}}}]"
+    arguments = ("check", "--live", "--config", "@dir/agent.yaml", "--set", A_FILE, *CHEERFUL)
     says = (f"sink mqtt: NOT OK: MQTT broker 127.0.0.1:{port}: ", *says)
-    return Case(f"broker {port}", arguments, 69, says, apart=True)
+    return Case(f"broker {port}", arguments, 69, says, sinks, apart=True)
 
 
 CASES = [
@@ -182,7 +182,7 @@ def encrypted(mosquitto: str, folder: Path) -> Iterator[int]:
 def in_place(folder: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     """What stands for ``@dir`` and, where the case asks for it, for a port."""
     case: Case = request.node.callspec.params["case"]
-    ports = [name for name in ("absent", "guarded", "encrypted") if f"@{name}" in " ".join(case.arguments)]
+    ports = [name for name in ("absent", "guarded", "encrypted") if f"@{name}" in str(case.config)]
     return {"@dir": str(folder)} | {f"@{name}": str(request.getfixturevalue(name)) for name in ports}
 
 
@@ -200,7 +200,7 @@ def test_what_is_wrong_is_told_in_one_message(
 ) -> None:
     if "model" in case.what:
         pytest.importorskip("torch")
-    content = case.config if isinstance(case.config, bytes) else case.config.encode()
+    content = case.config if isinstance(case.config, bytes) else filled_in(case.config, in_place).encode()
     (folder / "agent.yaml").write_bytes(content)
     arguments = [filled_in(argument, in_place) for argument in case.arguments]
     outcome = apart(*arguments) if case.apart else ser_agent(*arguments)
