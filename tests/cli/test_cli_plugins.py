@@ -34,7 +34,7 @@ def test_one_that_works_is_used_and_its_keys_are_checked_and_shown() -> None:
 def test_one_that_is_broken_cannot_be_chosen() -> None:
     done = ser_agent_process("check", "--set", "sinks=[{type: lamp}]")
     assert done.returncode == 78
-    assert "unknown type 'lamp'" in done.stderr
+    assert "sinks.0: the plugin 'lamp' (third-party 7.0) cannot be loaded" in done.stderr
 
 
 def test_a_bug_ends_with_70_and_all_that_its_author_needs() -> None:
