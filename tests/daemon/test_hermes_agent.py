@@ -100,7 +100,9 @@ def test_losses_repetitions_disorder_and_garbage_leave_one_event_for_each_uttera
         agent.wait_for("READY=1")
         satellites.play(sounds, SPEED)
         wait_until(lambda: len(listener.event_ids()) >= len(sounds), f"events come:\n{agent.log}", 60)
-        wait_until(lambda: stats(listener)["source"].get("garbage") == len(clean), "garbage is counted", 60)
+        wait_until(
+            lambda: stats(listener).get("source", {}).get("garbage") == len(clean), "garbage is counted", 60
+        )
         wait_until(lambda: is_settled(stats(listener)), "all is accounted for", 60)
         assert agent.stop() == 0, agent.log
     agents = [heard.fields["agent"] for heard in listener.on("/event")]
