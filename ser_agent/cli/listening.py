@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AHEAD = 32
+AHEAD = 8
 """Files that are decoded before somebody wants them, at most."""
 
 

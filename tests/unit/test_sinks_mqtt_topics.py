@@ -140,6 +140,7 @@ def test_info_is_retained_and_whole() -> None:
         "schema": 1,
         "config_digest": "0" * 64,
         "instance": "01JDEC0DE",
+        "recording": False,
     }
 
 
