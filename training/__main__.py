@@ -14,7 +14,7 @@ from training.corpora.labels import read_mapping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_CONFIG = Path(__file__).parent / "second.yaml"
+DEFAULT_CONFIG = Path(__file__).parent / "settled.yaml"
 
 
 class Command(NamedTuple):

@@ -107,7 +107,7 @@ def test_a_manifest_without_a_column_says_which(tmp_path: Path) -> None:
 
 @pytest.mark.corpora
 def test_no_speaker_of_the_real_corpora_is_in_two_parts(corpora: Path) -> None:
-    settings = load_settings(ROOT / "training" / "second.yaml")
+    settings = load_settings(ROOT / "training" / "settled.yaml")
     clips = read_manifest(corpora, settings.held_out)
     parts: dict[tuple[str, str], set[str]] = {}
     for clip in [*clips, *read_plain_speech(corpora)]:
