@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from ser_agent.audio import SAMPLE_RATE, Samples
 from ser_agent.classifiers.batching import batches
+from ser_agent.classifiers.failures import first_line, plainly
 from ser_agent.classifiers.folder import CONFIG, check_folder, weights_files
 from ser_agent.classifiers.heads import DENSE, OUT
 from ser_agent.classifiers.inspection import check_config, check_extractor, check_weights
@@ -76,7 +77,7 @@ class Checkpoint:
         folder, revision = _located(where, options)
         check_folder(name, folder)
         self.folder = folder
-        with _plainly(name):
+        with plainly(name):
             config, self._extractor, self._model = _read(name, folder)
             self._device = _device(name, options.device)
             self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
@@ -127,7 +128,7 @@ class Checkpoint:
         if not self._raw or self._longest is not None:
             raise ModelError(f"model {self._name}: only models that hear the waveform itself can be exported")
         sound = torch.zeros(1, 2 * SAMPLE_RATE, device=self._device, dtype=self._dtype)
-        with _plainly(self._name), _quiet():
+        with plainly(self._name), _quiet():
             torch.onnx.export(
                 _LogitsAlone(self._model).eval(),  # else the model is left as in training
                 (sound,),
@@ -174,7 +175,7 @@ class Checkpoint:
                 "`classifier: {max_batch: …}` or take `device: cpu`"
             ) from error
         except (RuntimeError, MemoryError) as error:
-            raise ClassificationError(f"the model failed: {_first_line(error)}") from error
+            raise ClassificationError(f"the model failed: {first_line(error)}") from error
 
 
 class _LogitsAlone(torch.nn.Module):
@@ -290,18 +291,3 @@ def _lean() -> Iterator[None]:
     finally:
         for module, question, answer in kept:
             setattr(module, question, answer)
-
-
-@contextmanager
-def _plainly(name: str) -> Iterator[None]:
-    """Turn the libraries' many ways of failing on a broken checkpoint into one message."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(f"model {name}: it cannot be loaded: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

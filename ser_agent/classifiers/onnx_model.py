@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from ser_agent.classifiers.failures import first_line
 from ser_agent.classifiers.folder import CONFIG, WEIGHTS
 from ser_agent.classifiers.metadata import KEY, read_metadata
 from ser_agent.classifiers.naming import model_info, name_labels, own_labels
@@ -95,7 +96,7 @@ class OnnxModel:
         try:
             (logits,) = self._session.run(["logits"], {"input_values": sound[None]})
         except Exception as error:  # the runtime's errors have no base of their own
-            raise ClassificationError(f"the model failed: {_first_line(error)}") from error
+            raise ClassificationError(f"the model failed: {first_line(error)}") from error
         return np.asarray(logits, dtype=np.float64)
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class OnnxModel:
         except KeyError as error:
             raise ModelError(f"model {self._name}: {folder / WEIGHTS} has no weights {error}") from error
         except Exception as error:  # the runtime's errors have no base of their own
-            raise ModelError(f"model {self._name}: it cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"model {self._name}: it cannot be loaded: {first_line(error)}") from error
 
     def _warm_up(self, outputs: int) -> None:
         """Do once what the first call is slow at, and see that numbers come out."""
@@ -141,7 +142,3 @@ def _return_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
