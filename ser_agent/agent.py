@@ -6,27 +6,24 @@ import logging
 import queue
 import signal
 import time
-from contextlib import contextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ulid import ULID
 
 from ser_agent.commands import HealthCheck, Reload, Reply, Restart, SetListening, SetThreshold
-from ser_agent.endpointing import Endpointer
 from ser_agent.metrics import Metrics
 from ser_agent.pipeline.classify import ClassifyStage, EventStyle
-from ser_agent.pipeline.deliver import DeliverStage
+from ser_agent.pipeline.deliver import DeliverStage, troubles_told
 from ser_agent.pipeline.listen import ListenStage
 from ser_agent.pipeline.publisher import Publisher
 from ser_agent.pipeline.stage import Ready, Requested, Signalled, Stage, StageEnded, Surroundings
 from ser_agent.pipeline.waiting import UtteranceQueue
 from ser_agent.reports import describe, fault_of, measure, vitals
-from ser_agent.segmenter import Segmenter
 from ser_agent.steering import Steering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ser_agent.commands import Request
     from ser_agent.messages import AgentStats, EmotionEvent
@@ -134,12 +131,8 @@ class Agent:
         self._add(ClassifyStage(parts.classifier, self._utterances, style, self._surroundings, parts.time_limit_s))
         if parts.assistant is not None:
             parts.assistant.open(parts.voice.heed)
-        self._listen = ListenStage(parts.source, self._endpointer, self._utterances, self._surroundings)
+        self._listen = ListenStage(parts.source, parts.make_endpointer, self._utterances, self._surroundings)
         self._add(self._listen)
-
-    def _endpointer(self) -> Endpointer:
-        parts = self._parts
-        return Endpointer(parts.make_detector(), Segmenter(parts.segmenter, parts.threshold))
 
     def watch(self) -> Outcome:
         """Wait for what happens, and tell how things are going.
@@ -188,13 +181,13 @@ class Agent:
             if not stage.join(deadline - FLUSH_S - time.monotonic()):
                 log.error("stage %s did not stop in time", stage.name)
         for name, sink in self._opened_sinks.items():
-            with _told(name):
+            with troubles_told(name):
                 sink.flush(max(0.1, deadline - time.monotonic()))
         given_up = self._surroundings.metrics.settle("shutdown")
         if given_up:
             log.warning("%d utterances given up at the end", given_up)
         for name, sink in self._opened_sinks.items():
-            with _told(name):
+            with troubles_told(name):
                 sink.close()
         self._opened_sinks.clear()
         if self._parts.assistant is not None:
@@ -288,12 +281,3 @@ class Agent:
 
     def _stale_stages(self) -> list[str]:
         return [stage.name for stage in self._stages if stage.alive and stage.heartbeat_age_s > STALE_S]
-
-
-@contextmanager
-def _told(sink: str) -> Iterator[None]:
-    """Tell what a sink raises at the end, and go on: the others have messages to deliver too."""
-    try:
-        yield
-    except Exception:
-        log.exception("sink %s did not end well", sink)

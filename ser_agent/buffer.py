@@ -14,7 +14,28 @@ class Closed(Exception):  # noqa: N818 - tells that a stream has ended, which is
     """The queue is closed and empty: nothing more will come."""
 
 
-class BoundedQueue(Generic[T]):
+class Closable:
+    """What all queues between two stages have in common: a lock, and an end."""
+
+    def __init__(self) -> None:
+        """Begin open."""
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def close(self) -> None:
+        """Accept nothing more; what waits can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is accepted."""
+        with self._changed:
+            return self._closed
+
+
+class BoundedQueue(Closable, Generic[T]):
     """A queue that a live producer never waits for.
 
     ``put`` drops the oldest item when full, and counts it; ``put_wait`` is for producers that can wait.
@@ -26,10 +47,9 @@ class BoundedQueue(Generic[T]):
         Args:
             max_items: bound, at least 1.
         """
+        super().__init__()
         self._items: deque[T] = deque()
         self._max_items = max_items
-        self._changed = threading.Condition()
-        self._closed = False
         self._dropped = 0
 
     def put(self, item: T) -> T | None:
@@ -93,18 +113,6 @@ class BoundedQueue(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
             return items
-
-    def close(self) -> None:
-        """Accept nothing more; what waits can still be taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more is accepted."""
-        with self._changed:
-            return self._closed
 
     @property
     def dropped(self) -> int:

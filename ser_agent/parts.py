@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ser_agent.assistant_voice import AssistantVoice
+from ser_agent.endpointing import Endpointer
+from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,3 +66,7 @@ class Parts:
     assistant: AssistantWatch | None = None
     voice: AssistantVoice = field(default_factory=AssistantVoice)
     recorder: Recorder | None = None
+
+    def make_endpointer(self) -> Endpointer:
+        """Make what cuts one site's sound into utterances."""
+        return Endpointer(self.make_detector(), Segmenter(self.segmenter, self.threshold))

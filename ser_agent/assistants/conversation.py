@@ -11,17 +11,14 @@ from ulid import ULID
 from ser_agent.assistants.ears import EarsStage, Owners, TellingClassifier
 from ser_agent.assistants.hearing import Hearing
 from ser_agent.commands import HealthCheck, Reply, SetListening, SetThreshold
-from ser_agent.endpointing import Endpointer
-from ser_agent.errors import SerAgentError
 from ser_agent.messages import Availability, ListeningState, MicrophoneState
 from ser_agent.metrics import Metrics
 from ser_agent.pipeline.classify import ClassifyStage, EventStyle
-from ser_agent.pipeline.deliver import DeliverStage
+from ser_agent.pipeline.deliver import DeliverStage, troubles_told
 from ser_agent.pipeline.publisher import Publisher
 from ser_agent.pipeline.stage import Requested, StageEnded, Surroundings
 from ser_agent.pipeline.waiting import UtteranceQueue
-from ser_agent.reports import describe, measure
-from ser_agent.segmenter import Segmenter
+from ser_agent.reports import describe, fault_of, measure
 from ser_agent.steering import Steering
 
 if TYPE_CHECKING:
@@ -60,7 +57,7 @@ class Conversation:
         self._surroundings = Surroundings(self._publisher, Metrics(), occurrences, self._steering.controls)
         self._utterances = UtteranceQueue(UTTERANCES_WAITING)
         self._owners = Owners()
-        self._ears = EarsStage(self._make_endpointer, self._utterances, self._owners, self._surroundings)
+        self._ears = EarsStage(parts.make_endpointer, self._utterances, self._owners, self._surroundings)
         self._stages: list[Stage] = []
         self._opened: dict[str, EventSink] = {}
         self._next_stats_s = 0.0
@@ -129,7 +126,7 @@ class Conversation:
                 case Requested(request):
                     self._obey(request)
                 case StageEnded(stage, error) if error is not None:
-                    raise _fault(stage, error) from error
+                    raise fault_of(stage, error) from error
         now_s = time.monotonic()
         if now_s >= self._next_stats_s:
             if self._next_stats_s:
@@ -154,19 +151,15 @@ class Conversation:
             if not stage.join(deadline_s - FLUSH_S - time.monotonic()):
                 log.error("stage %s did not stop in time", stage.name)
         for name, sink in self._opened.items():
-            try:
+            with troubles_told(name):
                 sink.flush(max(0.1, deadline_s - time.monotonic()))
+            with troubles_told(name):
                 sink.close()
-            except Exception:
-                log.exception("sink %s did not end well", name)
         self._opened.clear()
 
     def _add(self, stage: Stage) -> None:
         self._stages.append(stage)
         stage.start()
-
-    def _make_endpointer(self) -> Endpointer:
-        return Endpointer(self._parts.make_detector(), Segmenter(self._parts.segmenter, self._parts.threshold))
 
     def _obey(self, request: Request) -> None:
         error: str | None = None
@@ -188,10 +181,3 @@ class Conversation:
         if not on:
             self._owners.abandon()
         self._publisher.publish(ListeningState(on=on))
-
-
-def _fault(stage: str, error: BaseException) -> SerAgentError:
-    if isinstance(error, SerAgentError):
-        return error
-    log.error("stage %s died", stage, exc_info=error)
-    return SerAgentError(f"stage {stage} died: {type(error).__name__}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ser_agent.buffer import BoundedQueue, Closed
@@ -10,6 +11,8 @@ from ser_agent.errors import SinkError
 from ser_agent.pipeline.stage import POLL_S, Stage, Surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ser_agent.messages import AnyMessage
     from ser_agent.ports import EventSink
 
@@ -69,3 +72,16 @@ class DeliverStage(Stage):
         if self._refused % COMPLAIN_EVERY == 0:
             log.warning("sink %s did not take a message: %s (%d so far)", self.name, reason, self._refused + 1)
         self._refused += 1
+
+
+@contextmanager
+def troubles_told(sink: str) -> Iterator[None]:
+    """Tell what a sink raises at the end, and go on: the others have messages to deliver too.
+
+    Args:
+        sink: its name.
+    """
+    try:
+        yield
+    except Exception:
+        log.exception("sink %s did not end well", sink)

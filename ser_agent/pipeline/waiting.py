@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ser_agent.buffer import Closed
+from ser_agent.buffer import Closable, Closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ LIKE_LENGTH = 1.5
 """What goes to the classifier together differs in length by no more than that: it may have to pad."""
 
 
-class UtteranceQueue:
+class UtteranceQueue(Closable):
     """A queue that a live source never waits for.
 
     ``put`` drops the oldest utterance of a site that has too many waiting, and the oldest of all while they hold
@@ -34,13 +33,12 @@ class UtteranceQueue:
             most_of_a_site: utterances of one site that may wait, at least 1.
             most_s: sound that may wait in all, seconds; a single longer utterance may, too.
         """
+        super().__init__()
         self._waiting: list[Utterance] = []
         self._of_site: Counter[str | None] = Counter()
         self._seconds = 0.0
         self._most_of_a_site = most_of_a_site
         self._most_s = most_s
-        self._changed = threading.Condition()
-        self._closed = False
 
     def put(self, utterance: Utterance) -> list[Utterance]:
         """Add an utterance without ever waiting; on a closed queue it is itself what is dropped.
@@ -97,18 +95,6 @@ class UtteranceQueue:
             taken = [self._remove(index) for index in reversed(like[:most])]
             self._changed.notify_all()
             return taken[::-1]
-
-    def close(self) -> None:
-        """Accept nothing more; what waits can still be taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more is accepted."""
-        with self._changed:
-            return self._closed
 
     def __len__(self) -> int:
         """Utterances that wait."""

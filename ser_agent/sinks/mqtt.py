@@ -67,7 +67,7 @@ class MqttSink:
         if self._courier is not None:
             return
         broker = endpoint(self._options, self._context)
-        name = f"{broker.host}:{broker.port}"
+        name = broker.address
         for warning in self.warnings():
             log.warning("MQTT broker %s: %s", name, warning)
         memory = SatelliteMemory(self._context.state, name, self._options.base_topic)
@@ -192,7 +192,7 @@ class MqttSink:
         broker = endpoint(self._options, self._context)
         with _naming(broker):
             version = ask_version(as_visitor(broker), self._options.protocol, timeout_s)
-        return f"MQTT broker {broker.host}:{broker.port} speaks MQTT {version}"
+        return f"MQTT broker {broker.address} speaks MQTT {version}"
 
     def withdraw(self, timeout_s: float) -> str:
         """Have Home Assistant forget the device.
@@ -214,7 +214,7 @@ class MqttSink:
         with _naming(broker):
             version = ask_version(visitor, self._options.protocol, timeout_s)
             leave_word(visitor, version, [cleared(topic)], timeout_s)
-        return f"MQTT broker {broker.host}:{broker.port}: nothing is kept on {topic} any more"
+        return f"MQTT broker {broker.address}: nothing is kept on {topic} any more"
 
 
 @contextmanager
@@ -223,4 +223,4 @@ def _naming(broker: Endpoint) -> Iterator[None]:
     try:
         yield
     except SinkError as error:
-        raise SinkError(f"MQTT broker {broker.host}:{broker.port}: {error}") from error
+        raise SinkError(f"MQTT broker {broker.address}: {error}") from error

@@ -152,6 +152,11 @@ class Endpoint:
     tls: ssl.SSLContext | None = field(repr=False)
     tls_assumed: bool = False
 
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
 
 def endpoint(options: MqttOptions, context: PluginContext) -> Endpoint:
     """Read secrets and certificates and fill in what depends on other keys.

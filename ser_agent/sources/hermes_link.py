@@ -111,11 +111,6 @@ class HermesLink:
         self._wake_out, self._wake_in = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="hermes", daemon=True)
 
-    @property
-    def broker(self) -> str:
-        """Host and port."""
-        return f"{self._endpoint.host}:{self._endpoint.port}"
-
     def start(self) -> None:
         """Connect, and take down from now on.
 
@@ -129,8 +124,8 @@ class HermesLink:
             self._subscribe(self._connection)
         except ConnectionFailed as failure:
             self._release()
-            raise SourceError(f"Hermes broker {self.broker}: {failure}") from failure
-        log.info("Hermes broker %s: connected, MQTT %s", self.broker, version)
+            raise SourceError(f"Hermes broker {self._endpoint.address}: {failure}") from failure
+        log.info("Hermes broker %s: connected, MQTT %s", self._endpoint.address, version)
         self._thread.start()
 
     def _subscribe(self, connection: Connection) -> None:
@@ -160,10 +155,10 @@ class HermesLink:
                 connection.step(1.0, wake=self._wake_out)
             connection.close(timeout_s=0.5)
         except ConnectionFailed as failure:
-            self._fail(SourceLost(f"Hermes broker {self.broker}: {failure}"))
+            self._fail(SourceLost(f"Hermes broker {self._endpoint.address}: {failure}"))
         except Exception as error:
-            log.exception("Hermes broker %s: unexpected fault", self.broker)
-            self._fail(SourceLost(f"Hermes broker {self.broker}: {type(error).__name__}: {error}"))
+            log.exception("Hermes broker %s: unexpected fault", self._endpoint.address)
+            self._fail(SourceLost(f"Hermes broker {self._endpoint.address}: {type(error).__name__}: {error}"))
         finally:
             connection.drop()
             self._release()

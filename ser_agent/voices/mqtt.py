@@ -102,7 +102,7 @@ class _MqttVoice:
         from ser_agent.sinks.mqtt_visits import as_visitor, ask_version  # noqa: PLC0415 - brings paho
 
         broker = self._endpoint()
-        name = f"MQTT broker {broker.host}:{broker.port}"
+        name = f"MQTT broker {broker.address}"
         try:
             version = ask_version(as_visitor(broker), self._broker.protocol, timeout_s)
         except SinkError as error:

@@ -54,11 +54,6 @@ class MqttWatch:
         self._wake_out, self._wake_in = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="mqtt-watch", daemon=True)
 
-    @property
-    def broker(self) -> str:
-        """Host and port."""
-        return f"{self._endpoint.host}:{self._endpoint.port}"
-
     def start(self) -> None:
         """Begin to connect."""
         self._thread.start()
@@ -80,7 +75,7 @@ class MqttWatch:
                     self._listen(backoff)
                 except ConnectionFailed as failure:
                     if str(failure) != told:
-                        log.warning("MQTT broker %s: %s", self.broker, failure)
+                        log.warning("MQTT broker %s: %s", self._endpoint.address, failure)
                     told = str(failure)
                     self._lose()
                     self._stopping.wait(0.2 + backoff.next_s())
@@ -96,7 +91,7 @@ class MqttWatch:
         try:
             connection.connect()
             connection.subscribe(self._topics)
-            log.info("MQTT broker %s: listening to %s", self.broker, ", ".join(self._topics))
+            log.info("MQTT broker %s: listening to %s", self._endpoint.address, ", ".join(self._topics))
             backoff.reset()
             while not self._stopping.is_set():
                 connection.step(1.0, wake=self._wake_out)
@@ -108,4 +103,4 @@ class MqttWatch:
         try:
             self._take(topic, payload, retained=retained)
         except Exception:
-            log.exception("MQTT broker %s: a message on %s could not be taken in", self.broker, topic)
+            log.exception("MQTT broker %s: a message on %s could not be taken in", self._endpoint.address, topic)
