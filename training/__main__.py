@@ -60,6 +60,12 @@ COMMANDS = {
         },
     ),
     "distil": Command("training.distil", "distil", "train the front end, or go on training it"),
+    "front": Command(
+        "training.front",
+        "take_front",
+        "take the front end of a finished model, instead of distil",
+        {"--model": {"type": Path, "metavar": "FOLDER", "help": "the checkpoint (default: ser_agent/model)"}},
+    ),
     "teach": Command(
         "training.teachers", "teach", "train teachers, and keep what they hear in the training clips", OWN_CLIPS
     ),
