@@ -109,6 +109,8 @@ class _Elsewhere:
             "looks": goal.looks,
             "frozen_layers": goal.frozen_layers,
             "steps": goal.steps,
+            "learning_rate": goal.learning_rate,
+            "head_learning_rate": goal.head_learning_rate,
             "minutes": _NO_CLOCK,
             "teacher": 0.0,
         }
@@ -160,5 +162,6 @@ class _Elsewhere:
             "looks": goal.looks,
             "frozen_layers": goal.frozen_layers,
             "steps": goal.steps,
+            "learning_rate": goal.learning_rate,
             "batch_size": goal.batch_size,
         }

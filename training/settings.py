@@ -121,6 +121,8 @@ class ElsewhereSettings(_Section):
         looks: how many augmented looks at each clip.
         frozen_layers: of the encoder, with all below them.
         steps: of each training, however long it takes.
+        learning_rate: of the uppermost layer; of a whole training, where the experiment's may be that of a last step.
+        head_learning_rate: of the classifier.
         folds: into which RAVDESS's actors are divided.
     """
 
@@ -128,6 +130,8 @@ class ElsewhereSettings(_Section):
     looks: int = Field(1, ge=1)
     frozen_layers: int = Field(2, ge=0)
     steps: int = Field(500, ge=1)
+    learning_rate: float = Field(1.5e-4, gt=0)
+    head_learning_rate: float = Field(3e-4, gt=0)
     folds: int = Field(6, ge=2)
 
 
