@@ -1,4 +1,4 @@
-"""One connection to an MQTT broker. The only module that imports paho.
+"""One connection to an MQTT broker. Only this module and ``mqtt_work`` import paho.
 
 A ``Connection`` lives in one thread, from connecting to its end, and is never reused: what has to survive the
 broker is kept outside of it. So paho never queues for a broker that is away, and has no say in reconnecting.
@@ -58,14 +58,19 @@ class _Frugal(Client):
     Of MQTT 5 brokers the limit is asked for at connecting. In MQTT 3.1.1 there is none, and in paho neither.
     """
 
+    longest_packet = LONGEST_PACKET
+
     def _sock_recv(self, bufsize: int) -> bytes:
-        if bufsize > LONGEST_PACKET:
-            raise OSError(errno.EMSGSIZE, f"a message of more than {LONGEST_PACKET // 1024} KiB")
+        if bufsize > self.longest_packet:
+            raise OSError(errno.EMSGSIZE, f"a message of more than {self.longest_packet // 1024} KiB")
         return super()._sock_recv(bufsize)
 
 
 class Connection:
     """A connection to a broker, driven by calls of ``step`` from the one thread that owns it."""
+
+    _longest_packet = LONGEST_PACKET
+    _acknowledges_by_hand = False
 
     def __init__(
         self,
@@ -102,7 +107,9 @@ class Connection:
             protocol=_VERSIONS[version],
             transport=endpoint.transport,
             reconnect_on_failure=False,
+            manual_ack=self._acknowledges_by_hand,
         )
+        client.longest_packet = self._longest_packet
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.username_pw_set(endpoint.username, endpoint.password)
         if endpoint.tls is not None:
@@ -126,13 +133,9 @@ class Connection:
         """
         deadline_s = time.monotonic() + timeout_s
         self._client.connect_timeout = max(0.1, min(timeout_s, CONNECT_TIMEOUT_S))
-        limits: Properties | None = None
-        if self.version == "5":
-            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            limits.MaximumPacketSize = LONGEST_PACKET
         where = (self._endpoint.host, self._endpoint.port, self._endpoint.keepalive_s)
         try:
-            self._client.connect(*where, properties=limits)
+            self._client.connect(*where, properties=self._limits())
             self._await_consent(deadline_s)
         except OSError as error:
             self.drop()
@@ -140,6 +143,14 @@ class Connection:
         except ConnectionFailed:
             self.drop()
             raise
+
+    def _limits(self) -> Properties | None:
+        """What the broker is asked to keep to."""
+        if self.version != "5":
+            return None
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        limits.MaximumPacketSize = self._longest_packet
+        return limits
 
     def _await_consent(self, deadline_s: float) -> None:
         while not self._accepted:
