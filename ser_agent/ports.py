@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
+from ser_agent.errors import ClassificationError
 from ser_agent.state import StateFile
 
 if TYPE_CHECKING:
@@ -37,8 +38,51 @@ class NonSpeech(Enum):
 
 NON_SPEECH: Final = NonSpeech.NON_SPEECH
 
-Answer: TypeAlias = "Distribution | NonSpeech"
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """What a classifier may answer to an utterance that it could not classify, while others of the batch were.
+
+    Attributes:
+        reason: why, as a word to count it under.
+    """
+
+    reason: str
+
+
+class Attributed(dict[str, float]):
+    """A distribution that says which model it is of, where a classifier has several."""
+
+    def __init__(self, scores: Mapping[str, float], model: str) -> None:
+        """Attribute a distribution.
+
+        Args:
+            scores: a probability for each label, summing to 1.
+            model: name and revision of the model.
+        """
+        super().__init__(scores)
+        self.model = model
+
+
+Answer: TypeAlias = "Distribution | NonSpeech | Unanswered"
 """What a classifier says of one utterance."""
+
+
+def answered(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """The answers, for who has no use for one that is missing.
+
+    Raises:
+        ClassificationError: one is; the message is its reason.
+    """
+    for answer in answers:
+        if isinstance(answer, Unanswered):
+            raise ClassificationError(f"an utterance was not classified: {answer.reason}")
+    return answers
+
+
+def distribution_of(answer: Answer) -> Distribution | None:
+    """The distribution that an answer is; None where nobody spoke, or there is none."""
+    return None if isinstance(answer, NonSpeech | Unanswered) else answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +115,7 @@ class ModelInfo:
         languages: ISO 639-1 codes of the languages trained on, where known.
         uncertain_below: confidence of the best label under which an emotion is ``uncertain``, unless the
             configuration says otherwise.
+        audio_sent_to: host and port that the sound goes to; None: it doesn't leave this machine.
     """
 
     name: str
@@ -78,6 +123,7 @@ class ModelInfo:
     licence: str | None = None
     languages: tuple[str, ...] = ()
     uncertain_below: float = UNCERTAIN_BELOW
+    audio_sent_to: str | None = None
 
     def threshold(self, configured: float | None) -> float:
         """The threshold for ``uncertain`` in force: the configured one, else the model's own."""
@@ -147,7 +193,7 @@ class EmotionClassifier(Protocol):
         """Give each utterance a distribution over the labels; the answer does not depend on its neighbours.
 
         A model that can tell other sound from speech may answer ``NON_SPEECH``: the utterance is then dropped and
-        counted. Others need not care.
+        counted. Where only some could not be classified, those are ``Unanswered``, and counted by their reason.
 
         Raises:
             ClassificationError: none of them could be classified.

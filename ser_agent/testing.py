@@ -27,7 +27,7 @@ from ser_agent.messages import (
     SpeechState,
     ThresholdState,
 )
-from ser_agent.ports import NON_SPEECH, ModelInfo, PluginContext
+from ser_agent.ports import ModelInfo, PluginContext, answered, distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -196,13 +196,13 @@ def check_classifier(classifier: EmotionClassifier, utterances: Sequence[Utteran
     """
     info = classifier.load()
     batch = utterances or [utterance(0.5, 200), utterance(2.0, 300), utterance(1.1, 400)]
-    together = classifier.classify(batch)
-    alone = [classifier.classify([one])[0] for one in batch]
+    together = answered(classifier.classify(batch))
+    alone = answered([classifier.classify([one])[0] for one in batch])
     classifier.close()
     classifier.close()
     assert len(together) == len(batch), "not one answer for each utterance"  # noqa: S101
-    for one, other in zip(together, alone, strict=True):
-        if one is NON_SPEECH or other is NON_SPEECH:
+    for one, other in zip(map(distribution_of, together), map(distribution_of, alone), strict=True):
+        if one is None or other is None:
             assert one is other, "an utterance's neighbours change its answer"  # noqa: S101
             continue
         assert set(one) == set(info.labels), "a distribution has other labels than the model"  # noqa: S101

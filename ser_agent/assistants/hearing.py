@@ -13,7 +13,7 @@ from ser_agent.audio import SAMPLE_RATE, AudioFrame, Utterance
 from ser_agent.labels import UNCERTAIN
 from ser_agent.messages import top_scores
 from ser_agent.pcm import PcmDecoder
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -144,8 +144,9 @@ class Hearing:
         """The classifier's answer, in any thread; None where there is none."""
         with self._lock:
             self._unanswered -= 1
-            if answer is not None and answer is not NON_SPEECH:
-                self._answers.append((utterance.duration_s, answer))
+            distribution = None if answer is None else distribution_of(answer)
+            if distribution is not None:
+                self._answers.append((utterance.duration_s, distribution))
             self._settle()
 
     def give_up(self) -> None:

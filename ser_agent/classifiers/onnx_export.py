@@ -15,14 +15,14 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from ser_agent.classifiers.folder import CONFIG, EXTRACTORS
 from ser_agent.classifiers.onnx_folder import GRAPH
 from ser_agent.errors import ModelError
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ser_agent.classifiers.checkpoint import Checkpoint
     from ser_agent.classifiers.onnx_precision import Precision
-    from ser_agent.ports import Answer
+    from ser_agent.ports import Answer, Distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,15 @@ def agreement(first: Sequence[Answer], second: Sequence[Answer]) -> Agreement:
     """Compare what two models answered to the same utterances, at least one."""
     differences = [0.0]
     same = 0
-    for one, other in zip(first, second, strict=True):
+    for one, other in zip(map(distribution_of, first), map(distribution_of, second), strict=True):
         same += _best(one) == _best(other)
-        if one is not NON_SPEECH and other is not NON_SPEECH:
+        if one is not None and other is not None:
             differences += [abs(one[label] - other[label]) for label in one]
     return Agreement(len(first), max(differences), same / len(first))
 
 
-def _best(answer: Answer) -> str | None:
-    return None if answer is NON_SPEECH else max(answer, key=answer.__getitem__)
+def _best(distribution: Distribution | None) -> str | None:
+    return None if distribution is None else max(distribution, key=distribution.__getitem__)
 
 
 @contextmanager

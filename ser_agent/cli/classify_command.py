@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ser_agent import logs
 from ser_agent.app import Workshop
+from ser_agent.cli.answering import answers_to, on_all_cores
 from ser_agent.cli.listening import FileReader
 from ser_agent.cli.settings import load_settings
 from ser_agent.errors import EX_OK, AudioFileError
 from ser_agent.labels import EMOJI, UNCERTAIN
 from ser_agent.messages import top_scores
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import distribution_of
 
 if TYPE_CHECKING:
     import argparse
@@ -23,24 +23,19 @@ if TYPE_CHECKING:
     from ser_agent.messages import EmotionScore
     from ser_agent.ports import Answer
 
-BATCH = 16
-
 
 def execute(args: argparse.Namespace) -> int:
     """Print one line for each utterance."""
-    loaded = load_settings(args)
+    loaded = on_all_cores(load_settings(args))
     logs.set_up(loaded.config.log.level)
     workshop, config = Workshop(loaded), loaded.config
     reader = FileReader(args.files)
     utterances = reader.segmented(workshop, config) if args.segment else reader.whole()
     classifier = workshop.classifier()
     try:
-        while batch := list(islice(utterances, BATCH)):
-            model = classifier.load()  # not before there is something to classify; once loaded, it does nothing
-            threshold = model.threshold(config.classifier.min_confidence)
-            answers = classifier.classify([utterance for _, utterance in batch])
-            for (path, utterance), answer in zip(batch, answers, strict=True):
-                print(_line(args, path, utterance, answer, threshold), flush=True)
+        for path, utterance, answer in answers_to(classifier, utterances):
+            threshold = classifier.load().threshold(config.classifier.min_confidence)  # loaded already
+            print(_line(args, path, utterance, answer, threshold), flush=True)
     finally:
         classifier.close()
     return AudioFileError.exit_code if reader.failures else EX_OK
@@ -50,8 +45,9 @@ def _line(args: argparse.Namespace, path: Path, utterance: Utterance, answer: An
     """What is printed of an utterance; where nobody spoke, a record without emotion, or words that say so."""
     emotion: str | None = None
     scores: tuple[EmotionScore, ...] = ()
-    if answer is not NON_SPEECH:
-        scores = top_scores(answer, args.top)
+    distribution = distribution_of(answer)
+    if distribution is not None:
+        scores = top_scores(distribution, args.top)
         emotion = scores[0].label if scores[0].score >= threshold else UNCERTAIN
     if args.jsonl:
         record = {

@@ -14,7 +14,7 @@ from ser_agent.classifiers.wav2vec2 import EMBEDDED, Wav2Vec2Options
 from ser_agent.endpointing import Endpointer
 from ser_agent.labels import UNCERTAIN
 from ser_agent.messages import top_scores
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import answered, distribution_of
 from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Ear:
             utterances = self._find(samples)
             answers: list[Answer] = []
             for start in range(0, len(utterances), BATCH):
-                answers += classifier.classify(utterances[start : start + BATCH])
+                answers += answered(classifier.classify(utterances[start : start + BATCH]))
         background_dbfs = background(samples, utterances)
         parts = tuple(
             judge(utterance, answer, threshold, background_dbfs)
@@ -214,9 +214,10 @@ def judge(utterance: Utterance, answer: Answer, threshold: float, background_dbf
         threshold: confidence under which an emotion is ``uncertain``.
         background_dbfs: level where nobody speaks, where known.
     """
-    if answer is NON_SPEECH:
+    distribution = distribution_of(answer)
+    if distribution is None:
         return Part(utterance.start_s, utterance.end_s, None, (), ("reason_non_speech",))
-    scores = top_scores(answer, None)
+    scores = top_scores(distribution, None)
     emotion = scores[0].label if scores[0].score >= threshold else UNCERTAIN
     reasons = _acoustic_reasons(utterance, background_dbfs)
     if len(scores) > 1 and scores[0].score - scores[1].score < CLOSE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ def classified(classifier: EmotionClassifier, utterances: Sequence[Utterance]) -
     """What a classifier makes of utterances that are all speech to it."""
     heard: list[Distribution] = []
     for answer in classifier.classify(utterances):
-        assert answer is not NON_SPEECH
-        heard.append(answer)
+        distribution = distribution_of(answer)
+        assert distribution is not None
+        heard.append(distribution)
     return heard
