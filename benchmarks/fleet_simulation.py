@@ -38,8 +38,8 @@ class Fleet:
         service_per_s: and for each second of sound besides.
         broker_s: from satellite to worker, or back, seconds.
         expires_s: after so long an answer is of no use.
-        dealing: ``in turn`` as brokers do it, to each worker's own queue however long it is; ``one queue`` as would
-            be best.
+        dealing: ``in turn`` as brokers do it, to each worker's own queue however long it is; ``one queue`` as
+            would be best.
     """
 
     rooms: int
