@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LONGEST_WORK: Final = 2 * 1024 * 1024
 """A longer message is not read. A minute of speech has a megabyte as FLAC, at most two in any case."""
 MOST_EXPIRY_S: Final = 2**32 - 1
+NOBODY_LISTENS: Final = 0x10
+"""MQTT's reason code for a publication without a subscriber."""
 MOST_AT_ONCE: Final = 65_535
 """The highest receive maximum that MQTT can tell, and what holds where none is told."""
 
@@ -75,6 +77,8 @@ class WorkConnection(Connection):
     Attributes:
         longest_packet: of the packets that the broker takes, in bytes, as far as it has told.
         refused: topics that the broker did not let us subscribe to.
+        on_unheard: called from ``step``, before it is acknowledged, with the number of a publication that nobody has
+            subscribed to, where the broker says so.
     """
 
     _longest_packet = LONGEST_WORK
@@ -101,6 +105,7 @@ class WorkConnection(Connection):
             receive_maximum: so many messages of QoS 1 the broker may have under way to us at a time.
         """
         self._on_delivery = on_delivery
+        self.on_unheard: Callable[[int], None] = lambda _mid: None
         self._receive_maximum = receive_maximum
         self._unsubscribing: set[int] = set()
         self.longest_packet = LONGEST_WORK
@@ -168,6 +173,13 @@ class WorkConnection(Connection):
     ) -> None:
         super()._connected(_client, _data, _flags, reason, properties)
         self.longest_packet = min(LONGEST_WORK, getattr(properties, "MaximumPacketSize", LONGEST_WORK))
+
+    def _published(
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        if reason.value == NOBODY_LISTENS:
+            self.on_unheard(mid)
+        super()._published(_client, _data, mid, reason, _props)
 
     def _subscribed(
         self, _client: Client, _data: object, mid: int, reasons: list[ReasonCode], _props: Properties | None
