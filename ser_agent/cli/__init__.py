@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EX_SIGINT = 130
+AGENTS = (["run"], ["worker"])
+"""Commands that end as they please when a signal comes, not as Python does."""
 UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What printing fails with when the disk is full or the terminal has gone."""
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or that of the error (``ser_agent.errors``); 2 for a wrong command line.
     """
-    runs_an_agent = arguments is None and sys.argv[1:2] == ["run"]
+    runs_an_agent = arguments is None and sys.argv[1:2] in AGENTS
     if runs_an_agent:
         signals.hold()
     try:

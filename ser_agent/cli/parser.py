@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import shtab
 
 from ser_agent import __version__
+from ser_agent.cli.worker_options import add_worker_options
 from ser_agent.wyoming_address import Address, address
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         _plugins,
         _discovery,
         _wyoming_proxy,
+        _worker,
         _web,
         _export,
         _bench,
@@ -216,6 +218,18 @@ def _delay_ms(text: str) -> int:
     if not text.isdecimal() or int(text) > MOST_DELAY_MS:
         raise argparse.ArgumentTypeError(f"expected milliseconds, 0 to {MOST_DELAY_MS}, not {text!r}")
     return int(text)
+
+
+def _worker(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add_parser(
+        "worker",
+        help="hear the emotion for other machines' agents",
+        description="Classify what satellites (agents with classifier: {type: remote}) ask over the broker of the "
+        "configuration's first mqtt sink, with the configuration's classifier. SIGTERM, SIGINT and SIGHUP end it "
+        "once what was begun is answered.",
+    )
+    add_worker_options(parser)
+    _add_config(parser)
 
 
 def _web(add_parser: Callable[..., argparse.ArgumentParser]) -> None:

@@ -1,0 +1,210 @@
+"""A worker's life: a model, a broker, and work for as long as nobody says otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import queue
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ser_agent.backoff import Backoff
+from ser_agent.errors import ConfigError, SerAgentError
+from ser_agent.fleet.bench import Bench
+from ser_agent.fleet.desk import Desk
+from ser_agent.fleet.link import Bell, Link, Place
+from ser_agent.fleet_wire import FleetTopics, Presence, encode_presence
+from ser_agent.signals import SIGNALS, held
+from ser_agent.sinks.mqtt_options import MqttOptions, endpoint_as
+from ser_agent.sinks.mqtt_tls import is_this_machine, tls_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ser_agent.options import ClassifierOptions
+    from ser_agent.ports import EmotionClassifier, ModelInfo, PluginContext
+    from ser_agent.sinks.mqtt_options import Endpoint
+    from ser_agent.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+REPORT_S: Final = 60.0
+BENCH_S: Final = 2.0
+"""How long the classifier is waited for at the end; what it was at is somebody else's by then."""
+TOLD: Final = ("asked", "answered", "non_speech", "failed", "expired", "shed", "duplicates", "ignored")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A worker's place in the fleet.
+
+    Attributes:
+        name: unique on the broker.
+        group: of the workers that it shares the work with.
+        batch: so many utterances it classifies at a time, at most.
+    """
+
+    name: str
+    group: str
+    batch: int
+
+
+class FleetWorker:
+    """Classifies what satellites ask, until a signal ends it."""
+
+    def __init__(
+        self,
+        classifier: EmotionClassifier,
+        options: ClassifierOptions,
+        broker: MqttOptions,
+        context: PluginContext,
+        post: Post,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            classifier: not loaded yet.
+            options: the classifier's.
+            broker: what the agent's MQTT sink would be made of.
+            context: where relative paths count from.
+            post: name, group and batch.
+
+        Raises:
+            ConfigError: sound would travel where anybody can hear it, or the protocol is one without work queues.
+        """
+        check(broker)
+        self._classifier = classifier
+        self._options = options
+        self._broker = broker
+        self._context = context
+        self._post = post
+        self._topics = FleetTopics(broker.base_topic)
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def run(self, notifier: Notifier) -> Mapping[str, int]:
+        """Work until SIGTERM, SIGINT or SIGHUP. Only in the main thread, whose signals it takes.
+
+        Args:
+            notifier: tells the supervisor.
+
+        Returns:
+            What has come of what was asked.
+
+        Raises:
+            SerAgentError: the model or the broker's secrets cannot be had, or the classifier hangs.
+        """
+        before = {signum: signal.signal(signum, self._on_signal) for signum in SIGNALS}
+        for signum in held():
+            self._on_signal(signum, None)
+        try:
+            return self._run(notifier)
+        finally:
+            self._classifier.close()
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def _run(self, notifier: Notifier) -> Mapping[str, int]:
+        self._endpoint()
+        info = self._classifier.load()
+        bell = Bell()
+        desk = Desk(self._topics, self._post.name, bell.ring)
+        link = Link(desk, self._place(info), bell, Backoff(self._broker.retry_max_s))
+        bench = Bench(
+            self._classifier,
+            info.name,
+            desk,
+            worker=self._post.name,
+            batch=self._post.batch,
+            time_limit_s=self._options.time_limit_s,
+        )
+        bench.start()
+        link.start()
+        notifier.ready()
+        try:
+            self._watch(notifier, link, bench, desk)
+        finally:
+            notifier.stopping()
+            link.leave()
+            desk.close()
+            bench.join(BENCH_S)
+            log.info("done: %s", summary(desk.counts))
+        return dict(desk.counts)
+
+    def _watch(self, notifier: Notifier, link: Link, bench: Bench, desk: Desk) -> None:
+        """Wait for a signal.
+
+        Raises:
+            SerAgentError: a thread hangs or has ended.
+        """
+        told, report_at_s = "", time.monotonic() + REPORT_S
+        while True:
+            try:
+                signum = self._signals.get(timeout=TICK_S)
+            except queue.Empty:
+                pass
+            else:
+                log.info("%s: finishing what was begun", signal.Signals(signum).name)
+                return
+            fault = bench.fault or (None if link.alive else "the connection's thread has ended")
+            if fault is not None:
+                raise SerAgentError(fault)
+            notifier.alive()
+            if time.monotonic() < report_at_s and told:
+                continue
+            report_at_s = time.monotonic() + REPORT_S
+            text = summary(desk.counts)
+            if told not in {"", text}:
+                log.info("%s", text)
+            told = text
+            notifier.status(f"{'connected' if link.connected else 'no broker'}; {text}")
+
+    def _place(self, info: ModelInfo) -> Place:
+        post, topics = self._post, self._topics
+        presence = Presence(
+            worker=post.name,
+            group=post.group,
+            model=info.name,
+            labels=info.labels,
+            uncertain_below=info.threshold(self._options.min_confidence),
+            licence=info.licence,
+            languages=info.languages,
+        )
+        return Place(
+            endpoint=self._endpoint,
+            address=self._endpoint().address,
+            subscription=topics.shared(post.group),
+            presence_topic=topics.worker(post.name),
+            presence=encode_presence(presence),
+            receive_maximum=2 * post.batch,
+        )
+
+    def _endpoint(self) -> Endpoint:
+        """The broker, under an identifier of our own: the configured one is the agent's."""
+        name = f"ser-agent-worker-{self._post.name}"
+        return dataclasses.replace(endpoint_as(name, self._broker, self._context), client_id=name)
+
+    def _on_signal(self, signum: int, _frame: object) -> None:
+        self._signals.put(signum)
+
+
+def check(broker: MqttOptions) -> None:
+    """Object to a broker that sound must not come from.
+
+    Raises:
+        ConfigError: the message says why.
+    """
+    if tls_for(broker.host, broker.tls) is None and not is_this_machine(broker.host):
+        raise ConfigError(
+            f"sinks: tls: off towards {broker.host}: what is said in other rooms would come here so "
+            "that anybody on the way can hear it: encrypt, or run the broker on this machine"
+        )
+    if broker.protocol == "3.1.1":
+        raise ConfigError("sinks: protocol: 3.1.1 has no shared subscriptions: a worker needs MQTT 5")
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """What has come of what was asked, in a line."""
+    return ", ".join(f"{counts.get(key, 0)} {key}" for key in TOLD if key in TOLD[:5] or counts.get(key, 0))
