@@ -21,6 +21,7 @@ from ser_agent.pipeline.stage import Occurrences, Requested, Signalled
 from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
 from ser_agent.recording import Recorder
+from ser_agent.segmenter import Drafting
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.page import PageSink
 from ser_agent.state import StateFile, state_file, state_folder
@@ -130,6 +131,7 @@ def assemble(loaded: Loaded, classifier: EmotionClassifier, state: StateFile, de
         assistant=workshop.assistant(),
         voice=workshop.voice(),
         recorder=workshop.recorder(),
+        drafting=Drafting(config.classifier.early, config.classifier.partial_every_s),
     )
 
 

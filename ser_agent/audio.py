@@ -113,6 +113,20 @@ class Utterance:
         return (self.offset + len(self.samples)) / SAMPLE_RATE
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """An utterance as it is so far: it may go on, and is in nobody's books.
+
+    Attributes:
+        utterance: what has been said of it; samples of its own.
+        kind: ``early``: nothing will be added to it, unless somebody speaks again within the pause that is to end
+            it; ``partial``: it goes on.
+    """
+
+    utterance: Utterance
+    kind: Literal["early", "partial"]
+
+
 def level_dbfs(samples: Samples) -> float:
     """Root-mean-square level in dB relative to full scale.
 

@@ -77,6 +77,30 @@ class EmotionEvent(Message):
     """The voice assistant's session in which it was said, where the source knows of one."""
 
 
+class PartialEmotion(Message):
+    """How an utterance sounds so far, while somebody still speaks. Its event comes later, and alone counts."""
+
+    partial: Literal[True] = True
+    agent: str
+    """The site: which agent, or which satellite of it, hears it."""
+    started_at: Timestamp
+    """When the utterance began, UTC."""
+    offset_s: float
+    """Where the utterance began, in seconds since the source opened: its event says the same."""
+    duration_s: float
+    """Length so far in seconds."""
+    emotion: str
+    """The best label, or ``uncertain`` where its confidence is under the threshold."""
+    confidence: Score
+    """Confidence of the best label."""
+    emotions: tuple[EmotionScore, ...]
+    """The best labels in falling order, whatever the threshold."""
+    model: str
+    """Name and revision of the model."""
+    latency_ms: int = Field(ge=0)
+    """From the last sound that it is about to this message."""
+
+
 class Availability(Message):
     """The agent is up (after the first frame), or about to stop; or a satellite is heard, or no longer."""
 
@@ -178,6 +202,7 @@ class AgentStats(Message):
 
 AnyMessage: TypeAlias = (
     EmotionEvent
+    | PartialEmotion
     | Availability
     | SiteForgotten
     | SpeechState
@@ -242,3 +267,9 @@ def make_event(  # noqa: PLR0913 - an event has that many independent parts
         latency_ms=max(0, round(latency_s * 1000)),
         session_id=utterance.session,
     )
+
+
+def make_partial(event: EmotionEvent) -> PartialEmotion:
+    """Compose what is told of an utterance that goes on, from the event that it would be now."""
+    fields = {name: getattr(event, name) for name in PartialEmotion.model_fields if name != "partial"}
+    return PartialEmotion(**fields)

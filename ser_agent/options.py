@@ -48,6 +48,12 @@ class VoiceOptions(PluginOptions):
 class ClassifierOptions(PluginOptions):
     """Keys that every classifier has."""
 
+    early: bool = True
+    """Classify in the pause that is to end an utterance, so that the answer is there when it ends. Where somebody
+    speaks on, that was for nothing."""
+    partial_every_s: float | None = Field(default=None, ge=0.5, le=60.0)
+    """Also say how an utterance sounds while it goes on, so often, on a topic of its own; `null`: never."""
+
     top: int = Field(default=3, ge=1)
     """How many emotions an event tells."""
     min_confidence: float | None = Field(default=None, ge=0.0, le=1.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ser_agent.assistant_voice import AssistantVoice
 from ser_agent.endpointing import Endpointer
-from ser_agent.segmenter import Segmenter
+from ser_agent.segmenter import NO_DRAFTS, Drafting, Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,7 @@ class Parts:
         assistant: tells when an assistant speaks; None where there is none.
         voice: remembers that.
         recorder: keeps what is said as files; None where nothing is recorded.
+        drafting: when the classifier hears an utterance before its end, where the source is live.
     """
 
     site: str
@@ -66,7 +67,9 @@ class Parts:
     assistant: AssistantWatch | None = None
     voice: AssistantVoice = field(default_factory=AssistantVoice)
     recorder: Recorder | None = None
+    drafting: Drafting = NO_DRAFTS
 
     def make_endpointer(self) -> Endpointer:
         """Make what cuts one site's sound into utterances."""
-        return Endpointer(self.make_detector(), Segmenter(self.segmenter, self.threshold))
+        drafting = self.drafting if self.source.live else NO_DRAFTS
+        return Endpointer(self.make_detector(), Segmenter(self.segmenter, self.threshold, drafting))

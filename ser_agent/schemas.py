@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ser_agent.discovery_schema import DISCOVERY
-from ser_agent.messages import AgentInfo, AgentStats, EmotionEvent
+from ser_agent.messages import AgentInfo, AgentStats, EmotionEvent, PartialEmotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ def schemas() -> tuple[Schema, ...]:
     return (
         Schema("availability", "1.0", (site + "availability",), _words("online", "offline")),
         Schema("event", "1.1", (site + "event",), _event()),
+        Schema("partial", "1.0", (site + "partial",), _partial()),
         Schema("emotion", "1.0", (site + "emotion",), _emotion()),
         Schema("mood", "1.0", (site + "mood",), _mood()),
         Schema(
@@ -91,6 +92,12 @@ def _event() -> Json:
     body["properties"]["started_at"] |= {"format": "date-time", "pattern": MOMENT}
     body["properties"]["event_type"] = {"description": "The emotion once more.", "type": "string"}
     body["required"].append("event_type")
+    return body
+
+
+def _partial() -> Json:
+    body = _of_model(PartialEmotion)
+    body["properties"]["started_at"] |= {"format": "date-time", "pattern": MOMENT}
     return body
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
 
-from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE, EndReason, Samples, Utterance
+from ser_agent.audio import HOP_SAMPLES, SAMPLE_RATE, Draft, EndReason, Samples, Utterance
 from ser_agent.options import Options
 
 if TYPE_CHECKING:
@@ -87,7 +87,23 @@ class Discarded:
     speech_ms: float
 
 
-SegmenterOutput: TypeAlias = SpeechStarted | Utterance | Discarded | SpeechEnded
+SegmenterOutput: TypeAlias = SpeechStarted | Draft | Utterance | Discarded | SpeechEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """When an utterance is told of before its end, as a ``Draft``.
+
+    Attributes:
+        early: once all that would be kept of it has been heard, in the pause that may end it.
+        partial_every_s: after so many seconds of it, again and again; None: never.
+    """
+
+    early: bool = False
+    partial_every_s: float | None = None
+
+
+NO_DRAFTS = Drafting()
 
 
 def _hops(duration_ms: float) -> int:
@@ -97,13 +113,16 @@ def _hops(duration_ms: float) -> int:
 class Segmenter:
     """The state machine. Each ``SpeechStarted`` is followed by exactly one ``Utterance`` or ``Discarded``."""
 
-    def __init__(self, options: SegmenterOptions, threshold: float) -> None:
+    def __init__(self, options: SegmenterOptions, threshold: float, drafting: Drafting = NO_DRAFTS) -> None:
         """Start in silence.
 
         Args:
             options: the durations.
             threshold: probability from which on a hop counts as speech.
+            drafting: when an utterance is told of before its end; by default never.
         """
+        self._drafts_early = drafting.early
+        self._draft_hops = None if drafting.partial_every_s is None else _hops(drafting.partial_every_s * 1000)
         self._threshold = threshold
         self._release = max(threshold - RELEASE, threshold / 2)
         self._onset = max(1, _hops(options.onset_ms))
@@ -117,6 +136,7 @@ class Segmenter:
         self._open: list[Hop] | None = None
         self._speech = 0
         self._silence = 0
+        self._drafted = 0
 
     def push(self, hop: Hop) -> Iterator[SegmenterOutput]:
         """Take the next hop; hops follow one another without gaps.
@@ -136,6 +156,8 @@ class Segmenter:
             yield from self._end("silence")
         elif len(self._open) >= self._max_hops:
             yield from self._split()
+        else:
+            yield from self._draft()
 
     def finish(self, reason: EndReason) -> Iterator[SegmenterOutput]:
         """The sound ends here: close the utterance in progress and forget what came before."""
@@ -153,8 +175,24 @@ class Segmenter:
         self._open = recent[max(0, first - self._preroll) :]
         self._speech = sum(hop.probability >= self._release for hop in recent[first:])
         self._silence = 0
+        self._drafted = 0
         self._before.clear()
         yield SpeechStarted(self._open[0].offset)
+
+    def _draft(self) -> Iterator[Draft]:
+        """Tell of the utterance in progress: what ``_end`` would make of it, or how far it has come."""
+        hops = self._open or []
+        if self._drafts_early and self._silence == max(1, self._postroll):
+            surplus = min(self._silence - self._postroll, len(hops) - 1)
+            yield from self._as_draft(hops[: len(hops) - surplus], "early")
+        elif self._draft_hops is not None and self._silence == 0 and len(hops) - self._drafted >= self._draft_hops:
+            self._drafted = len(hops)
+            yield from self._as_draft(hops, "partial")
+
+    def _as_draft(self, hops: list[Hop], kind: Literal["early", "partial"]) -> Iterator[Draft]:
+        utterance = self._close(hops, self._speech, "silence", decided_by=hops[-1])
+        if isinstance(utterance, Utterance):
+            yield Draft(utterance, kind)
 
     def _end(self, reason: EndReason) -> Iterator[SegmenterOutput]:
         hops = self._open or []
@@ -175,6 +213,7 @@ class Segmenter:
         self._open = tail
         self._speech = sum(hop.probability >= self._release for hop in tail)
         self._silence = min(self._silence, len(tail))
+        self._drafted = 0
         yield SpeechStarted(tail[0].offset)
 
     def _close(self, hops: list[Hop], speech: int, reason: EndReason, decided_by: Hop) -> Utterance | Discarded:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from ser_agent.buffer import Closed
 from ser_agent.errors import ClassificationError, SerAgentError
-from ser_agent.messages import make_event
+from ser_agent.messages import make_event, make_partial
+from ser_agent.pipeline.foreseen import Foreseen
 from ser_agent.pipeline.stage import POLL_S, Stage, Surroundings
 from ser_agent.pipeline.worker import OverTime, Worker
-from ser_agent.ports import NON_SPEECH
+from ser_agent.ports import NON_SPEECH, Attributed, Unanswered, distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ser_agent.audio import Utterance
+    from ser_agent.audio import Draft, Utterance
+    from ser_agent.messages import EmotionEvent
     from ser_agent.pipeline.waiting import UtteranceQueue
     from ser_agent.ports import Answer, Distribution, EmotionClassifier
 
@@ -77,6 +79,7 @@ class ClassifyStage(Stage):
         self._time_limit_s = time_limit_s
         self._recorder = surroundings.recorder
         self._over_time = 0
+        self._foreseen = Foreseen()
         self._worker: Worker[list[Answer]] = Worker("classifier")
 
     def work(self) -> None:
@@ -95,6 +98,11 @@ class ClassifyStage(Stage):
                         self._classify(batch)
                     finally:
                         _overwrite(batch)
+                elif draft := self._upstream.take_draft():
+                    try:
+                        self._hear_draft(draft)
+                    finally:
+                        _overwrite([draft.utterance])
         except Closed:
             return
         finally:
@@ -108,31 +116,51 @@ class ClassifyStage(Stage):
         if not self._controls.listening:
             self._metrics.dropped("muted", len(batch))
             return
-        began = time.monotonic()
-        answers = self._answers(batch)
-        if answers is None:
-            return
-        self._metrics.classified(sum(utterance.duration_s for utterance in batch), time.monotonic() - began)
-        if len(answers) != len(batch):
-            self._metrics.failed("invalid", len(batch))
-            log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
-            return
-        for utterance, answer in zip(batch, answers, strict=True):
+        unheard = []
+        for utterance in batch:
+            if (foreseen := self._foreseen.take(utterance)) is None:
+                unheard.append(utterance)
+            else:
+                self._settle(utterance, foreseen)
+        answers = self._answers(unheard) if unheard else None
+        for utterance, answer in zip(unheard, answers or (), strict=answers is not None):
             self._settle(utterance, answer)
 
-    def _answers(self, batch: Sequence[Utterance]) -> list[Answer] | None:
-        """What the classifier says; None where it fails, which is counted.
+    def _hear_draft(self, draft: Draft) -> None:
+        """Classify what may be a whole utterance, or is none yet. Only its end puts it into the books."""
+        if not self._controls.listening:
+            return
+        for answer in self._answers([draft.utterance], in_books=False) or ():
+            if draft.kind == "early" and not isinstance(answer, Unanswered):
+                self._foreseen.keep(draft.utterance, answer)
+            elif self._controls.listening and (event := self._event(draft.utterance, answer)) is not None:
+                self._publisher.publish(make_partial(event))
+
+    def _answers(self, batch: Sequence[Utterance], *, in_books: bool = True) -> list[Answer] | None:
+        """What the classifier says, one answer for each; None where it fails, which is counted.
 
         Raises:
             SerAgentError: it hangs.
         """
+        began = time.monotonic()
+        answers = self._asked(batch, in_books=in_books)
+        if answers is None:
+            return None
+        self._metrics.classified(sum(utterance.duration_s for utterance in batch), time.monotonic() - began)
+        if len(answers) == len(batch):
+            return answers
+        self._failed("invalid", len(batch), in_books=in_books)
+        log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
+        return None
+
+    def _asked(self, batch: Sequence[Utterance], *, in_books: bool) -> list[Answer] | None:
         limit_s = self._time_limit_s * len(batch)
         try:
             answers = self._worker.run(
                 lambda: list(self._classifier.classify(batch)), limit_s, beat=self.beat, every_s=POLL_S
             )
         except OverTime:
-            self._exceeded(limit_s, len(batch))
+            self._exceeded(limit_s, len(batch), in_books=in_books)
             return None
         except ClassificationError as error:
             log.warning("%d utterances not classified: %s", len(batch), error)
@@ -142,11 +170,15 @@ class ClassifyStage(Stage):
             self._over_time = 0
             return answers
         self._over_time = 0
-        self._metrics.failed("classifier", len(batch))
+        self._failed("classifier", len(batch), in_books=in_books)
         return None
 
-    def _exceeded(self, limit_s: float, count: int) -> None:
-        self._metrics.failed("time_limit", count)
+    def _failed(self, reason: str, count: int, *, in_books: bool) -> None:
+        if in_books:
+            self._metrics.failed(reason, count)
+
+    def _exceeded(self, limit_s: float, count: int, *, in_books: bool) -> None:
+        self._failed("time_limit", count, in_books=in_books)
         self._over_time += 1
         log.error("%d utterances not classified: no answer within %g s", count, limit_s)
         if self._over_time >= PATIENCE:
@@ -158,32 +190,42 @@ class ClassifyStage(Stage):
         elif answer is NON_SPEECH:
             self._metrics.dropped("non_speech")
             log.debug("utterance dropped: nobody spoke")
+        elif isinstance(answer, Unanswered):
+            self._metrics.failed(answer.reason)
+            log.debug("utterance not classified: %s", answer.reason)
         else:
             self._publish(utterance, answer)
 
     def _publish(self, utterance: Utterance, answer: Distribution) -> None:
-        distribution = _checked(answer)
-        if distribution is None:
+        event = self._event(utterance, answer)
+        if event is None:
             self._metrics.failed("invalid")
             log.warning("utterance not classified: the classifier's answer is no distribution")
             return
+        self._publisher.publish(event)
+        if self._recorder is not None:
+            self._recorder.keep(event.id, utterance.samples)
+        self._metrics.published(event.latency_ms / 1000)
+
+    def _event(self, utterance: Utterance, answer: Answer) -> EmotionEvent | None:
+        """The event of an utterance; None where the answer is no distribution."""
+        given = distribution_of(answer)
+        distribution = None if given is None else _checked(given)
+        if distribution is None:
+            return None
         now = time.monotonic()
         latency_s = now - min(now, utterance.closed_at)
-        event = make_event(
+        return make_event(
             utterance,
             distribution,
             site=self._style.site,
             source=self._style.source,
-            model=self._style.model,
+            model=answer.model if isinstance(answer, Attributed) else self._style.model,
             started_at=datetime.fromtimestamp(time.time() + utterance.captured_at - now, UTC),
             latency_s=latency_s,
             top=self._style.top,
             min_confidence=self._controls.min_confidence,
         )
-        self._publisher.publish(event)
-        if self._recorder is not None:
-            self._recorder.keep(event.id, utterance.samples)
-        self._metrics.published(latency_s)
 
 
 def _overwrite(batch: Sequence[Utterance]) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ser_agent.audio import Utterance
+from ser_agent.audio import Draft, Utterance
 from ser_agent.messages import Availability, SiteForgotten
 from ser_agent.segmenter import Discarded, SpeechEnded, SpeechStarted
 
@@ -31,7 +31,7 @@ class Lane:
         site: str | None,
         endpointer: Endpointer,
         presence: Presence,
-        hand_over: Callable[[Utterance], None],
+        hand_over: Callable[[Utterance | Draft], None],
         surroundings: Surroundings,
     ) -> None:
         """Begin with nothing heard.
@@ -40,7 +40,7 @@ class Lane:
             site: which one; None: the agent's own.
             endpointer: for this site alone.
             presence: tells whether sound arrives and somebody speaks.
-            hand_over: takes utterances.
+            hand_over: takes utterances, and drafts of them.
             surroundings: what all stages share.
         """
         self.site = site
@@ -114,6 +114,8 @@ class Lane:
                     self._presence.speech(self.site, speaking=True)
                 case Utterance():
                     self._hand_over(self._signed(output))
+                case Draft():
+                    self._hand_over(replace(output, utterance=self._signed(output.utterance)))
                 case Discarded():
                     self._metrics.dropped("too_short")
                 case SpeechEnded():

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from ser_agent.audio import Lull
+from ser_agent.audio import Draft, Lull
 from ser_agent.backoff import Backoff
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.messages import Availability, ListeningState
@@ -219,7 +219,11 @@ class ListenStage(Stage):
         self._source.close()
         self._backoff = self._backoff or Backoff(BACKOFF_MOST_S)
 
-    def _hand_over(self, utterance: Utterance) -> None:
+    def _hand_over(self, utterance: Utterance | Draft) -> None:
+        if isinstance(utterance, Draft):
+            if not self._voice.heard_in(utterance.utterance):
+                self._downstream.offer(utterance)
+            return
         if self._voice.heard_in(utterance):
             self._metrics.dropped("assistant_speaking")
             log.debug("utterance dropped: the assistant itself spoke")

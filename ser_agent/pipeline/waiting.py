@@ -10,7 +10,7 @@ from ser_agent.buffer import Closable, Closed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ser_agent.audio import Utterance
+    from ser_agent.audio import Draft, Utterance
 
 MOST_OF_A_SITE = 4
 MOST_S = 240.0
@@ -37,6 +37,7 @@ class UtteranceQueue(Closable):
         self._waiting: list[Utterance] = []
         self._of_site: Counter[str | None] = Counter()
         self._seconds = 0.0
+        self._drafts: dict[str | None, Draft] = {}
         self._most_of_a_site = most_of_a_site
         self._most_s = most_s
 
@@ -70,6 +71,20 @@ class UtteranceQueue(Closable):
             self._append(utterance)
             return True
 
+    def offer(self, draft: Draft) -> None:
+        """Show how far an utterance has come: of each site the latest waits, until its utterance is put."""
+        with self._changed:
+            if not self._closed:
+                self._drafts[draft.utterance.site] = draft
+                self._changed.notify_all()
+
+    def take_draft(self) -> Draft | None:
+        """Take the draft that has waited the longest; None where there is none. Utterances go first."""
+        with self._changed:
+            if self._waiting or not self._drafts:
+                return None
+            return self._drafts.pop(next(iter(self._drafts)))
+
     def take(self, most: int, timeout_s: float) -> list[Utterance]:
         """Take the oldest utterance, and with it the oldest others of like length.
 
@@ -78,13 +93,13 @@ class UtteranceQueue(Closable):
             timeout_s: longest wait for the first one, seconds.
 
         Returns:
-            What was taken, oldest first; nothing where none came in time.
+            What was taken, oldest first; nothing where none came in time, or a draft is there.
 
         Raises:
             Closed: nothing more will come.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting, timeout_s)
+            self._changed.wait_for(lambda: self._closed or self._waiting or self._drafts, timeout_s)
             if not self._waiting:
                 if self._closed:
                     raise Closed
@@ -109,6 +124,7 @@ class UtteranceQueue(Closable):
         return next(index for index, waiting in enumerate(self._waiting) if wanted(waiting))
 
     def _append(self, utterance: Utterance) -> None:
+        self._drafts.pop(utterance.site, None)
         self._waiting.append(utterance)
         self._of_site[utterance.site] += 1
         self._seconds += utterance.duration_s

@@ -12,6 +12,7 @@ from ser_agent.messages import (
     EmotionEvent,
     ListeningState,
     MicrophoneState,
+    PartialEmotion,
     SpeechState,
     ThresholdState,
 )
@@ -67,6 +68,8 @@ class Display:
         match message:
             case EmotionEvent():
                 self._show_event(message, now_s)
+            case PartialEmotion():
+                self.board.put(self._topics.partial(message))
             case Availability(online=online):
                 self.set_online(online=online)
             case SpeechState(speaking=speaking):
@@ -113,6 +116,7 @@ class Display:
 
     def _show_event(self, event: EmotionEvent, now_s: float) -> None:
         self._hold.heard(now_s)
+        self.board.withdraw(self._topics.path("partial"))
         self.board.put(self._topics.emotion(event))
         self._mood.hear(event.emotions, event.duration_s, now_s)
         self._show_mood(now_s)

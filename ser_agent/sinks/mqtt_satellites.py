@@ -10,6 +10,7 @@ from ser_agent.messages import (
     Availability,
     EmotionEvent,
     MicrophoneState,
+    PartialEmotion,
     SiteForgotten,
     SpeechState,
 )
@@ -81,7 +82,7 @@ class Household:
     def show(self, message: AnyMessage, now_s: float) -> None:
         """Show what a message changes, at the site that it is about."""
         match message:
-            case EmotionEvent():
+            case EmotionEvent() | PartialEmotion():
                 self._of(message).show(message, now_s)
             case Availability(site=str(site)) | SpeechState(site=str(site)) | MicrophoneState(site=str(site)):
                 self._satellite(site).show(message, now_s)
@@ -122,7 +123,7 @@ class Household:
         yield self._own
         yield from self._satellites.values()
 
-    def _of(self, event: EmotionEvent) -> Display:
+    def _of(self, event: EmotionEvent | PartialEmotion) -> Display:
         return self._satellites.get(event.agent, self._own)
 
     def _satellite(self, site: str) -> Display:

@@ -53,6 +53,12 @@ class StateBoard:
         elif topic in self._latest:
             self._unsent[topic] = None
 
+    def withdraw(self, topic: str) -> None:
+        """Do not send a topic's value any more, where the broker does not keep it either."""
+        if topic in self._latest and not self._latest[topic].retain:
+            del self._latest[topic]
+            self._unsent.pop(topic, None)
+
     @property
     def unsent(self) -> int:
         """How many topics have a value that has yet to be sent."""

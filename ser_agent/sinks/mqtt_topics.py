@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ser_agent.commands import Reply
-    from ser_agent.messages import AgentInfo, AgentStats, EmotionEvent
+    from ser_agent.messages import AgentInfo, AgentStats, EmotionEvent, PartialEmotion
     from ser_agent.mood import Mood
 
 ONLINE = b"online"
@@ -103,6 +103,10 @@ class Topics:
         return Publication(
             f"{self._root}/event", as_json({**fields, "event_type": event.emotion}), qos=1, retain=False
         )
+
+    def partial(self, partial: PartialEmotion) -> Publication:
+        """How an utterance sounds that goes on; by the time that somebody connects it is out of date."""
+        return Publication(f"{self._root}/partial", as_json(partial.model_dump(mode="json")), qos=0, retain=False)
 
     def emotion(self, event: EmotionEvent | None) -> Publication:
         """The emotion of now and its two runners-up; ``none`` and nulls where there is no event."""

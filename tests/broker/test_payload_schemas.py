@@ -19,6 +19,7 @@ from ser_agent.messages import (
     MicrophoneState,
     SpeechState,
     ThresholdState,
+    make_partial,
 )
 from ser_agent.schemas import schemas
 
@@ -44,6 +45,7 @@ EVERYTHING: tuple[AnyMessage, ...] = (
     some_stats().model_copy(
         update={"latency_p50_ms": None, "latency_p95_ms": None, "real_time_factor": None, "rss_mb": None}
     ),
+    make_partial(an_event(3)),
 )
 
 

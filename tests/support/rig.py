@@ -14,7 +14,7 @@ from ser_agent.audio import SAMPLE_RATE, AudioFrame, Samples
 from ser_agent.commands import CommandDesk
 from ser_agent.parts import Parts
 from ser_agent.pipeline.stage import Requested
-from ser_agent.segmenter import SegmenterOptions
+from ser_agent.segmenter import NO_DRAFTS, Drafting, SegmenterOptions
 from ser_agent.state import StateFile
 from ser_agent.systemd import Notifier
 from ser_agent.testing import FakeClassifier, LoudnessDetector, RecordingSink, ScriptedSource, frames_of, tone
@@ -56,6 +56,7 @@ class Rig:
     occurrences: Occurrences = field(default_factory=queue.SimpleQueue)
     assistant: AssistantWatch | None = None
     voice: AssistantVoice = field(default_factory=AssistantVoice)
+    drafting: Drafting = NO_DRAFTS
     _desk: CommandDesk | None = None
 
     def parts(self) -> Parts:
@@ -81,6 +82,7 @@ class Rig:
             recorder=self.recorder,
             assistant=self.assistant,
             voice=self.voice,
+            drafting=self.drafting,
         )
 
     def agent(self) -> Agent:

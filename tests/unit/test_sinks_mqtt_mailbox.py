@@ -4,7 +4,14 @@ import pytest
 from support.events import an_event, some_info, some_stats
 
 from ser_agent.errors import SinkError
-from ser_agent.messages import Availability, ListeningState, MicrophoneState, SpeechState, ThresholdState
+from ser_agent.messages import (
+    Availability,
+    ListeningState,
+    MicrophoneState,
+    SpeechState,
+    ThresholdState,
+    make_partial,
+)
 from ser_agent.sinks.homeassistant import Discovery
 from ser_agent.sinks.mqtt_display import Display
 from ser_agent.sinks.mqtt_mailbox import MAX_NOTES, Mailbox, Parcel
@@ -61,6 +68,17 @@ def test_states_go_before_events() -> None:
     box.post(an_event(2))
     box.post(SpeechState(speaking=True))
     assert names(collected(box)) == ["emotion", "mood", "speech", "event", "event"]
+
+
+def test_a_guess_at_half_an_utterance_goes_before_its_event_or_not_at_all() -> None:
+    box = mailbox()
+    collected(box)
+    box.post(make_partial(an_event(1)))
+    box.post(make_partial(an_event(2)))
+    assert names(collected(box)) == ["partial"]
+    box.post(make_partial(an_event(3)))
+    box.post(an_event(3))
+    assert names(collected(box)) == ["emotion", "mood", "event"]
 
 
 def test_a_new_session_tells_all_states_and_what_was_never_acknowledged() -> None:

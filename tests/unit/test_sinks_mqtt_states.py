@@ -46,6 +46,17 @@ def test_after_a_reconnection_every_retained_value_is_sent_again() -> None:
     assert drained(board) == ["availability=online", "speech=ON", "stats=2"]
 
 
+def test_what_nobody_has_taken_can_be_withdrawn_unless_the_broker_keeps_it() -> None:
+    board = StateBoard()
+    board.put(state("partial", "1", retain=False))
+    board.put(state("speech", "ON"))
+    for topic in ("partial", "speech", "unheard-of"):
+        board.withdraw(topic)
+    assert drained(board) == ["speech=ON"]
+    board.reassert()
+    assert drained(board) == ["speech=ON"]
+
+
 def test_one_topic_alone_can_be_sent_again() -> None:
     board = StateBoard()
     board.put(state("availability", "online"))
