@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from ser_agent.plugins import Port, available
+from ser_agent.plugins import PORTS, Port, available
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,9 +144,15 @@ def _known_keys(model: type[BaseModel], path: KeyPath, data: Any) -> Iterator[st
             candidates = [m for annotation in fields for m in _models_in(annotation)]
         kind = node.get("type") if isinstance(node, dict) else None
         named = [m for m in candidates if "type" in m.model_fields and m.model_fields["type"].default == kind]
-        candidates = named or candidates
+        candidates = named or _plugins(kind, candidates) or candidates
     for candidate in candidates:
         yield from candidate.model_fields
+
+
+def _plugins(name: object, bases: list[type[BaseModel]]) -> list[type[BaseModel]]:
+    """The options of plugins of that name, where keys are those of any plugin of a kind."""
+    options = [entry.options for port in PORTS for entry in available(port).values() if entry.name == name]
+    return [model for model in options if model is not None and issubclass(model, tuple(bases))]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type expression

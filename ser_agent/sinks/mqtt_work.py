@@ -77,8 +77,8 @@ class WorkConnection(Connection):
     Attributes:
         longest_packet: of the packets that the broker takes, in bytes, as far as it has told.
         refused: topics that the broker did not let us subscribe to.
-        on_unheard: called from ``step``, before it is acknowledged, with the number of a publication that nobody has
-            subscribed to, where the broker says so.
+        on_unheard: called from ``step``, before it is acknowledged, with the number of a publication that nobody
+            has subscribed to, where the broker says so.
     """
 
     _longest_packet = LONGEST_WORK
