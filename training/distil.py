@@ -1,4 +1,4 @@
-"""Distilling the front end further: clean, noisy and reverberant speech, acted and plain, and noise alone."""
+"""Distilling further, on clean, noisy and reverberant speech, acted and plain, and noise alone: the front end."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ import numpy as np
 import torch
 from transformers import Wav2Vec2Model
 
-from ser_agent.audio import SAMPLE_RATE
-from training.cache import Cache
-from training.corpora import read_clips
+from training.crops import CropDrawer, normalised
+from training.layers import distil_layers
 from training.progress import Progress
-from training.sound import Augmenter, collate
 from training.stem import LEAD_FRAMES, OFFSET, WhisperStem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from training.cache import Floats
     from training.settings import Settings
 
 _EDGE_FRAMES = 1
@@ -28,17 +23,29 @@ _PRINT_STEPS = 100
 
 
 def distil(settings: Settings) -> None:
-    """Train the convolutions and the projection behind them to give what Whisper's stem gives, without labels.
+    """Train an encoder to give what Whisper's gives, without labels: the front end, then maybe the layers.
 
-    Only clips of the train part are heard. In the run's folder there is then ``front/``, a ``Wav2Vec2Model``.
+    Only clips of the train part are heard. When all is done, there is ``front/`` in the run's folder: a
+    ``Wav2Vec2Model``.
     """
-    goal = settings.distil
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    model = Wav2Vec2Model.from_pretrained(settings.start_folder, dtype=torch.float32).eval()
+    model = Wav2Vec2Model.from_pretrained(
+        settings.start_folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    if settings.distil.steps:
+        _distil_front(settings, model)
+    if settings.distil.layers.steps:
+        distil_layers(settings, model)
+    model.save_pretrained(settings.run_folder / "front")
+
+
+def _distil_front(settings: Settings, model: Wav2Vec2Model) -> None:
+    """Train the convolutions and the projection behind them to give what Whisper's stem gives."""
+    goal = settings.distil
     stem = WhisperStem(settings.teacher_folder)
-    draw = _drawer(settings, np.random.default_rng(settings.seed))
-    checked = torch.stack([draw() for _ in range(_CHECK_CROPS)])
+    drawer = CropDrawer(settings, goal.crop_s, np.random.default_rng(settings.seed))
+    checked = normalised(drawer.draw(_CHECK_CROPS).heard)
     scale = stem(checked).var((0, 1))
     parameters = list(chain(model.feature_extractor.parameters(), model.feature_projection.parameters()))
     model.feature_extractor._requires_grad = False  # noqa: SLF001 - or it asks for gradients of the sound itself
@@ -51,7 +58,8 @@ def distil(settings: Settings) -> None:
         with progress.one_step():
             for group in optimizer.param_groups:
                 group["lr"] = goal.learning_rate * progress.pace
-            loss, _ = _distance(model, stem, torch.stack([draw() for _ in range(goal.batch_size)]), scale)
+            heard = drawer.draw(goal.batch_size).heard
+            loss, _ = _distance(model, stem, normalised(heard), scale)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -60,28 +68,6 @@ def distil(settings: Settings) -> None:
             progress.say(f"relative squared error {_check(model, stem, checked, scale):.4f}")
         if progress.due:
             progress.save({"model": model, "optimizer": optimizer})
-    model.save_pretrained(settings.run_folder / "front")
-
-
-def _drawer(settings: Settings, rng: np.random.Generator) -> Callable[[], torch.Tensor]:
-    """Make what draws normalised crops, augmented as in training, float32, shape ``(samples,)``."""
-    cache = Cache(settings.cache_folder)
-    clips = cache.usable([clip for clip in read_clips(settings) if clip.part == "train"])
-    augment = Augmenter(cache, settings.augment, rng)
-    length = round(settings.distil.crop_s * SAMPLE_RATE)
-
-    def draw() -> torch.Tensor:
-        sound = augment(clips[rng.integers(len(clips))])
-        return collate([_cropped(sound, length, rng)])[0][0]
-
-    return draw
-
-
-def _cropped(sound: Floats, length: int, rng: np.random.Generator) -> Floats:
-    if len(sound) < length:
-        return np.pad(sound, (0, length - len(sound)))
-    start = int(rng.integers(len(sound) - length + 1))
-    return sound[start : start + length]
 
 
 def _distance(

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from training.distil_settings import DistilSettings
+
 ROOT = Path(__file__).resolve().parent.parent
 
 Published: TypeAlias = Literal["crema-d", "ravdess", "nemo", "plain-speech", "noise"]
@@ -25,17 +27,6 @@ Range: TypeAlias = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DistilSettings(_Section):
-    """The front end's own step: it learns what Whisper's stem gives, from crops of ``crop_s`` seconds."""
-
-    steps: int = Field(3000, ge=1)
-    minutes: float = Field(25.0, gt=0)
-    batch_size: int = Field(24, ge=1)
-    crop_s: float = Field(1.54, ge=0.2)
-    warmup_steps: int = Field(50, ge=1)
-    learning_rate: float = Field(6e-4, gt=0)
 
 
 class TeacherSettings(_Section):
@@ -121,7 +112,8 @@ class ElsewhereSettings(_Section):
         looks: how many augmented looks at each clip.
         frozen_layers: of the encoder, with all below them.
         steps: of each training, however long it takes.
-        learning_rate: of the uppermost layer; of a whole training, where the experiment's may be that of a last step.
+        learning_rate: of the uppermost layer; of a whole training, where the experiment's may be that of a last
+            step.
         head_learning_rate: of the classifier.
         folds: into which RAVDESS's actors are divided.
     """

@@ -56,17 +56,26 @@ class Augmenter:
         Returns:
             float32, shape ``(n,)``, at most ``max_s`` long (before its speed is changed).
         """
+        return self.pair(clip)[1]
+
+    def pair(self, clip: Clip) -> tuple[Floats, Floats]:
+        """Augment one clip, and tell what it was before the room, the noise, the microphone and the line.
+
+        Returns:
+            What was said, and how it is heard: sample by sample at the same time, shaped as by a plain call.
+        """
         settings, rng = self._settings, self._rng
         sound = self._cropped(self._edged(clip))
         # A few fixed ratios only, because soxr designs a filter for each.
         sound = changed_speed(sound, 1.0 + settings.speed * rng.integers(-_SPEEDS, _SPEEDS + 1) / _SPEEDS)
         if self._happens(settings.p_pitch):
             sound = changed_pitch(sound, rng.uniform(-settings.semitones, settings.semitones))
+        said = sound
         if self._happens(settings.p_room) and self._rooms:
             sound = in_room(sound, self._rooms[rng.integers(len(self._rooms))])
         if self._happens(settings.p_noise):
             sound = with_noise(sound, self._noise(len(sound)), rng.uniform(*settings.snr_db))
-        return self._sent(self._recorded(sound))
+        return said, self._sent(self._recorded(sound))
 
     def _happens(self, probability: float) -> bool:
         return self._rng.random() < probability

@@ -17,10 +17,11 @@ from safetensors.torch import save_file  # noqa: E402 - after the skips
 from training import settings as settings_module  # noqa: E402
 from training.cache_writer import build_cache  # noqa: E402
 from training.distil import distil  # noqa: E402
+from training.distil_settings import DistilSettings  # noqa: E402
 from training.export import calibration, export, trained_prior  # noqa: E402
 from training.finetune import finetune, start_folder  # noqa: E402
 from training.network import load_model  # noqa: E402
-from training.settings import DistilSettings, FinetuneSettings, HeadSettings, Settings  # noqa: E402
+from training.settings import FinetuneSettings, HeadSettings, Settings  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -158,6 +158,15 @@ def test_with_all_off_a_clip_is_as_it_was(heard: tuple[Cache, Clip]) -> None:
     np.testing.assert_array_equal(found, float_from_pcm16(cache.whole(clip)))
 
 
+def test_what_was_said_and_how_it_is_heard_are_of_the_same_moments(heard: tuple[Cache, Clip]) -> None:
+    cache, clip = heard
+    settings = OFF.model_copy(update={"max_s": 1.0, "speed": 0.08, "p_telephone": 1.0})
+    said, through = Augmenter(cache, settings, np.random.default_rng(1)).pair(clip)
+    undisturbed = Augmenter(cache, settings.model_copy(update={"p_telephone": 0.0}), np.random.default_rng(1))
+    np.testing.assert_array_equal(said, undisturbed(clip))
+    np.testing.assert_array_equal(through, on_telephone(said))
+
+
 def test_the_same_seed_gives_the_same_sounds_and_another_one_others(heard: tuple[Cache, Clip]) -> None:
     def sounds(seed: int) -> list[Floats]:
         augment = Augmenter(heard[0], EVERYTHING, np.random.default_rng(seed))
