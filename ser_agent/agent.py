@@ -197,8 +197,9 @@ class Agent:
         """Counters since the start and gauges of now."""
         waiting = {name: len(messages) for name, messages in self._publisher.queues.items()}
         waiting["utterances"] = len(self._utterances)
-        counted: Mapping[str, int] = getattr(self._parts.source, "counts", dict)()
-        return measure(self._surroundings.metrics, waiting, self._stages, counted)
+        parts = (self._parts.source, self._parts.classifier)
+        counted: list[Mapping[str, int]] = [getattr(part, "counts", dict)() for part in parts]
+        return measure(self._surroundings.metrics, waiting, self._stages, *counted)
 
     def health(self) -> dict[str, object]:
         """What a request for a health check is answered with."""

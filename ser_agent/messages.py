@@ -167,6 +167,9 @@ class AgentInfo(Message):
     """Another one after every start and reload: tells two agents apart that have the same site by mistake."""
     recording: bool = False
     """Whether what is said is kept as files."""
+    audio_sent_to: str | None = None
+    """Host and port of the broker that the sound of every utterance is sent to, for workers to classify; null:
+    sound does not leave this machine."""
 
 
 class AgentStats(Message):
@@ -184,6 +187,8 @@ class AgentStats(Message):
     """Frames lost between the device and the detector."""
     source: dict[str, int] = {}
     """What the source counts, by name: ``sites`` heard, ``garbage`` that was no sound …"""
+    classifier: dict[str, int] = {}
+    """What the classifier counts, by name: ``workers`` in sight, utterances ``asked`` about …"""
     lost_by_sink: dict[str, int]
     """Messages that a sink could not deliver."""
     queues: dict[str, int]

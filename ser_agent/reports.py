@@ -38,6 +38,7 @@ def describe(parts: Parts, model: ModelInfo, instance: str) -> AgentInfo:
         config_digest=parts.config_digest,
         instance=instance,
         recording=parts.recorder is not None,
+        audio_sent_to=model.audio_sent_to,
     )
 
 
@@ -54,6 +55,7 @@ def measure(
     queues: Mapping[str, int],
     stages: Sequence[Stage],
     source: Mapping[str, int] | None = None,
+    classifier: Mapping[str, int] | None = None,
 ) -> AgentStats:
     """Counters since the start and gauges of now.
 
@@ -62,6 +64,7 @@ def measure(
         queues: items that wait, by queue.
         stages: of the pipeline.
         source: what the source counts, if anything.
+        classifier: likewise.
     """
     books = metrics.books()
     return AgentStats(
@@ -72,6 +75,7 @@ def measure(
         dropped=books.dropped,
         frames_dropped=metrics.frames_dropped,
         source=dict(source or {}),
+        classifier=dict(classifier or {}),
         lost_by_sink={stage.name: stage.lost for stage in stages if isinstance(stage, DeliverStage)},
         queues={**queues, **_outboxes(stages)},
         latency_p50_ms=metrics.latency_ms(0.5),

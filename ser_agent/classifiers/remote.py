@@ -71,6 +71,8 @@ class RemoteOptions(ClassifierOptions, BrokerOptions):
     early: bool = False
     """Ask in the pause that is to end an utterance, so that the answer is there when it ends. Where somebody
     speaks on, its sound is sent twice."""
+    protocol: Literal["auto", "5"] = "auto"
+    """MQTT version; auto is 5, as sharing out work takes it."""
     base_topic: str = DEFAULT_BASE
     """First part of the topics; that of the workers."""
     answer_within_s: float = Field(default=10.0, ge=1.0, le=600.0)
@@ -90,13 +92,6 @@ class RemoteOptions(ClassifierOptions, BrokerOptions):
     def _is_a_topic(cls, topic: str) -> str:
         return plain_topic(topic)
 
-    @field_validator("protocol")
-    @classmethod
-    def _speaks_mqtt_5(cls, protocol: str) -> str:
-        if protocol == "3.1.1":
-            raise ValueError("sharing out work takes MQTT 5")
-        return protocol
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.tls is not None and not self.tls.enabled and not is_this_machine(self.host):
@@ -113,7 +108,7 @@ class RemoteOptions(ClassifierOptions, BrokerOptions):
 
 
 class RemoteClassifier:
-    """Workers elsewhere, asked over MQTT (`ser-agent worker`): the sound of every utterance is sent to them."""
+    """Workers elsewhere (`ser-agent worker`), asked over MQTT: the sound of every utterance is sent to them."""
 
     Options = RemoteOptions
 
