@@ -29,6 +29,9 @@ ONSET_SLACK = 1.5
 SPLIT_SEARCH = 1 / 3
 """Part of the longest utterance, counted from its end, in which the quietest point to split it is looked for."""
 SPLIT_SMOOTHING_HOPS = 5
+EARLY_HOPS = 5
+"""An early draft comes so long before the pause is over, 160 ms: a classifier has done by then, and the later it
+comes, the less often is somebody going to speak on."""
 
 
 class SegmenterOptions(Options):
@@ -95,7 +98,7 @@ class Drafting:
     """When an utterance is told of before its end, as a ``Draft``.
 
     Attributes:
-        early: once all that would be kept of it has been heard, in the pause that may end it.
+        early: towards the end of the pause that may end it, once all that would be kept of it has been heard.
         partial_every_s: after so many seconds of it, again and again; None: never.
     """
 
@@ -182,7 +185,7 @@ class Segmenter:
     def _draft(self) -> Iterator[Draft]:
         """Tell of the utterance in progress: what ``_end`` would make of it, or how far it has come."""
         hops = self._open or []
-        if self._drafts_early and self._silence == max(1, self._postroll):
+        if self._drafts_early and self._silence == max(1, self._postroll, self._hangover - EARLY_HOPS):
             surplus = min(self._silence - self._postroll, len(hops) - 1)
             yield from self._as_draft(hops[: len(hops) - surplus], "early")
         elif self._draft_hops is not None and self._silence == 0 and len(hops) - self._drafted >= self._draft_hops:

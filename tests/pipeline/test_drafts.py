@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ser_agent.audio import Samples, Sound, Utterance
 
-PAUSE_FOR_DRAFT = PAUSE[: 9 * HOP_SAMPLES]
-"""Longer than the post-roll, shorter than the hangover."""
-REST = PAUSE[9 * HOP_SAMPLES :]
+PAUSE_FOR_DRAFT = PAUSE[: 13 * HOP_SAMPLES]
+"""Shorter than the hangover, yet long enough for an early draft."""
+REST = PAUSE[13 * HOP_SAMPLES :]
 
 
 @dataclass
