@@ -33,6 +33,20 @@ def state_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     return Path(home, "ser-agent") if home else None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that is this user's alone, where there is none, and those above it; no power cut undoes that.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(OSError):  # one may make a folder where one may not look
+        _sync(folder.parent)
+
+
 def state_file(config_file: Path, folder: Path | None) -> StateFile:
     """The state of the agent that a configuration file describes: another file is another agent."""
     if folder is None:
@@ -103,7 +117,7 @@ class StateFile:
     def _claim(self, path: Path) -> bool:
         lock = path.with_suffix(".lock")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._guard = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -149,11 +163,15 @@ def _replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path.parent)  # else a power cut may bring the old file back
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)  # else a power cut may bring the old file back
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _reason(error: OSError) -> str:

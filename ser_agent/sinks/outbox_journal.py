@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ser_agent.sinks.outbox_database import Database, Row, Unusable, is_spoiled, put_aside
+from ser_agent.state import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ class Journal:
         """
         with self._disk:
             try:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(self.path.parent)
                 self._restore()
             except (OSError, sqlite3.Error) as error:
                 if not self._begin_anew(error):
