@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -54,6 +55,17 @@ class RotatingFile:
         self._max_bytes = max_bytes
         self._backups = backups
         self._file = self._open()
+        self._is_torn = self._ends_within_a_line()
+
+    def _ends_within_a_line(self) -> bool:
+        """Whether the last line was torn, as by a power cut; then the next one needs an end before it."""
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+            return False
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() != b"\n"
+        return False
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
@@ -69,7 +81,8 @@ class RotatingFile:
         size = status.st_size
         if regular and 0 < self._max_bytes < size + len(line) and size > 0:
             self._rotate()
-            size = 0
+            self._is_torn, size = False, 0
+        line = b"\n" + line if self._is_torn else line
         written = 0
         try:
             while written < len(line):
@@ -78,6 +91,7 @@ class RotatingFile:
             if regular and written:
                 os.ftruncate(self._file, size)
             raise
+        self._is_torn = False
 
     def _backup(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.events import an_event
 from support.outbox import Machine, folder_in_memory, number_of, reopened
 from support.power_cut import Disk, restore, watch
+from support.power_victims import LINES, lines_sink
 
 from ser_agent.state import StateFile
 
@@ -131,3 +134,16 @@ def test_of_one_that_does_not_wait_for_the_disk_such_cuts_do_take_something(
     lost = [cut.where for cut in cuts(tmp_path, calls, 20) if lost_of(cut)]
     assert {where.partition(": ")[2] for where in lost} >= set(list(WAYS)[::2])
     assert not [where for where in lost if "all that was written" in where]
+
+
+def test_what_a_power_cut_tears_of_the_json_lines_is_not_continued_by_the_next_line(tmp_path: Path) -> None:
+    calls = watch("lines", tmp_path, tmp_path / HOME, 15)
+    torn = 0
+    for cut in cuts(tmp_path, calls, 20):
+        cut.home.mkdir(parents=True, exist_ok=True)
+        file = cut.home / LINES
+        torn += file.exists() and not file.read_bytes().endswith(b"\n")
+        with lines_sink(cut.home) as sink:
+            sink.publish(an_event(LATER))
+        assert json.loads(file.read_bytes().splitlines()[-1])["id"] == an_event(LATER).id, cut.where
+    assert torn, "it is about something"

@@ -1,6 +1,6 @@
 """What a power cut may hit: run as a program, it keeps things in a folder and says so on its standard output.
 
-``python -m support.power_victims outbox|state FOLDER COUNT [careless]``; a careless one never waits for a disk.
+``python -m support.power_victims outbox|state|lines FOLDER COUNT [careless]``; a careless one waits for no disk.
 """
 
 from __future__ import annotations
@@ -8,15 +8,24 @@ from __future__ import annotations
 import os
 import random
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from support.events import an_event
 from support.outbox import DiskOutbox, Machine, number_of
 
+from ser_agent.ports import PluginContext
+from ser_agent.sinks.jsonlines import JsonLinesOptions, JsonLinesSink
 from ser_agent.sinks.outbox_database import Database
 from ser_agent.state import StateFile
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SEED = 20261127
 MOST_WAITING = 12
+LINES = "events.jsonl"
 
 
 def say(what: str, number: int) -> None:
@@ -59,6 +68,24 @@ def keep_a_fact(folder: Path, count: int) -> None:
     state.close()
 
 
+def write_lines(folder: Path, count: int) -> None:
+    """Append numbered events to a file of a few kilobytes, rotated."""
+    folder.mkdir(parents=True)
+    with lines_sink(folder) as sink:
+        for number in range(count):
+            sink.publish(an_event(number))
+            say("written", number)
+
+
+@contextmanager
+def lines_sink(folder: Path) -> Iterator[JsonLinesSink]:
+    """What writes them."""
+    sink = JsonLinesSink(JsonLinesOptions(path=LINES, max_bytes=4000), PluginContext("test", folder))
+    sink.open()
+    yield sink
+    sink.close()
+
+
 def at_once(fd: object) -> None:
     """In the place of ``os.fsync``."""
 
@@ -75,7 +102,7 @@ def main() -> None:
     what, folder, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if "careless" in sys.argv:
         sync_nothing()
-    (keep_a_fact if what == "state" else keep_events)(folder, count)
+    {"outbox": keep_events, "state": keep_a_fact, "lines": write_lines}[what](folder, count)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from support.events import an_event, some_stats
 
 from ser_agent.errors import SinkError
 from ser_agent.ports import PluginContext
-from ser_agent.sinks.jsonlines import JsonLinesSink
+from ser_agent.sinks.jsonlines import JsonLinesSink, RotatingFile
 from ser_agent.testing import check_sink
 
 LINE_BYTES = len(json.dumps(an_event().model_dump(mode="json", by_alias=True), separators=(",", ":"))) + 1
@@ -175,3 +175,25 @@ print(refused, file=sys.stderr)
         process.stdout = None
         _, complaints = process.communicate("go\n", timeout=60)
         assert (process.returncode, complaints) == (0, "3\n"), name
+
+
+@pytest.mark.parametrize("tail", [b'{"id": "torn', b"\0" * 100], ids=["half a line", "zeros"])
+def test_a_line_that_was_torn_is_ended_before_the_next_one(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n" + tail)
+    file = RotatingFile(path, max_bytes=0, backups=0)
+    assert path.read_bytes() == b"{}\n" + tail, "nothing is written before there is something to write"
+    file.append(b"1\n")
+    file.append(b"2\n")
+    file.close()
+    assert path.read_bytes() == b"{}\n" + tail + b"\n1\n2\n"
+
+
+def test_the_file_after_the_one_with_a_torn_line_begins_with_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"half a line")
+    file = RotatingFile(path, max_bytes=12, backups=1)
+    file.append(b"another\n")
+    file.append(b"one\n")
+    file.close()
+    assert path.read_bytes() == b"another\none\n"

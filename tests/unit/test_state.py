@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_agent.state import MAX_BYTES, StateFile, state_file, state_folder
+from ser_agent.state import MAX_BYTES, StateFile, make_folder, state_file, state_folder
 
 
 def written(path: Path, text: str | bytes) -> Path:
@@ -127,3 +127,18 @@ def test_each_configuration_file_has_a_state_of_its_own(tmp_path: Path) -> None:
 def test_without_a_home_nothing_is_remembered_and_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
     state_file(Path("ser-agent.yaml"), None).write("controls", {})
     assert "neither STATE_DIRECTORY nor HOME is set" in caplog.text
+
+
+def test_every_folder_that_it_makes_is_its_owners_alone_and_one_that_is_there_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o755)
+    make_folder(tmp_path / "deep" / "deeper")
+    make_folder(tmp_path)
+    modes = [
+        folder.stat().st_mode & 0o777 for folder in (tmp_path, tmp_path / "deep", tmp_path / "deep" / "deeper")
+    ]
+    assert modes == [0o755, 0o700, 0o700]
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_folder(tmp_path / "file" / "in it")
