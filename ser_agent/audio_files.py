@@ -18,6 +18,7 @@ from ser_agent.resampling import MonoResampler
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -73,22 +74,45 @@ def stream_file(path: Path, block_s: float = BLOCK_S) -> Iterator[Samples]:
         AudioFileError: it cannot be read, or holds no sound; the message names file and reason.
     """
     with _opened(path) as file:
-        most = max(1, min(round(block_s * file.samplerate), BLOCK_VALUES // file.channels))
-        resampler = MonoResampler(file.samplerate)
-        position = total = 0
-        last = False
-        while not last:
-            block = _read(path, file, position, most)
-            position += len(block)
-            last = len(block) == 0
-            samples = resampler.convert(block, last=last)
-            total += len(samples)
-            if len(samples):
-                yield samples
-        if total == 0:
-            raise AudioFileError(f"{path}: holds no samples")
-        if _was_cut_off(file, position):
-            log.warning("%s: shorter than its header says (cut off?): used what there is", path)
+        yield from _blocks(path, file, block_s)
+
+
+def stream_opened(name: str, raw: BinaryIO, block_s: float = BLOCK_S) -> Iterator[Samples]:
+    """Decode what does not lie on this machine, likewise.
+
+    Args:
+        name: what messages call it.
+        raw: its bytes, which can be sought in.
+        block_s: seconds of sound read at a time.
+
+    Yields:
+        int16 mono 16 kHz, shape ``(n,)``, n at least 1.
+
+    Raises:
+        AudioFileError: it cannot be read, or holds no sound; the message gives name and reason.
+    """
+    with _decoder(name, raw) as file:
+        _check_rate(name, file)
+        yield from _blocks(name, file, block_s)
+
+
+def _blocks(path: Path | str, file: soundfile.SoundFile, block_s: float) -> Iterator[Samples]:
+    most = max(1, min(round(block_s * file.samplerate), BLOCK_VALUES // file.channels))
+    resampler = MonoResampler(file.samplerate)
+    position = total = 0
+    last = False
+    while not last:
+        block = _read(path, file, position, most)
+        position += len(block)
+        last = len(block) == 0
+        samples = resampler.convert(block, last=last)
+        total += len(samples)
+        if len(samples):
+            yield samples
+    if total == 0:
+        raise AudioFileError(f"{path}: holds no samples")
+    if _was_cut_off(file, position):
+        log.warning("%s: shorter than its header says (cut off?): used what there is", path)
 
 
 def read_utterance(path: Path, max_s: float = MAX_UTTERANCE_S) -> Samples:
@@ -103,7 +127,7 @@ def read_utterance(path: Path, max_s: float = MAX_UTTERANCE_S) -> Samples:
     return one_utterance(path, stream_file(path), max_s, "use --segment to cut it into utterances")
 
 
-def one_utterance(path: Path, decoded: Iterable[Samples], max_s: float, advice: str) -> Samples:
+def one_utterance(path: Path | str, decoded: Iterable[Samples], max_s: float, advice: str) -> Samples:
     """Join a file's blocks where they can be one utterance.
 
     Args:
@@ -146,19 +170,23 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except OSError as error:
         raise AudioFileError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     with raw, _decoder(path, raw.fileno()) as file:
-        if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
-            raise AudioFileError(f"{path}: its header is damaged: {file.samplerate} Hz is no rate of sound")
+        _check_rate(path, file)
         yield file
 
 
-def _decoder(path: Path, descriptor: int) -> soundfile.SoundFile:
+def _check_rate(path: Path | str, file: soundfile.SoundFile) -> None:
+    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+        raise AudioFileError(f"{path}: its header is damaged: {file.samplerate} Hz is no rate of sound")
+
+
+def _decoder(path: Path | str, raw: int | BinaryIO) -> soundfile.SoundFile:
     try:
-        return soundfile.SoundFile(descriptor, closefd=False)
+        return soundfile.SoundFile(raw, closefd=False)
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"{path}: not an audio file that can be read: {_reason(error)}") from error
 
 
-def _read(path: Path, file: soundfile.SoundFile, position: int, most: int) -> NDArray[np.float32]:
+def _read(path: Path | str, file: soundfile.SoundFile, position: int, most: int) -> NDArray[np.float32]:
     """The next block; none at the end."""
     try:
         block: NDArray[np.float32] = file.read(most, dtype="float32")

@@ -6,7 +6,8 @@ import json
 import logging
 import math
 import os
-from contextlib import contextmanager
+import socket
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypedDict
 
 import ray
@@ -31,6 +32,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 MOST_FILES = 64
 MOST_RECORDINGS_TO_CUT = 8
 """Files of a part at most: what is heard anew at most when a node goes away. Those that are cut may be long."""
+REACHED_WITHIN_S = 5.0
 PARTS_OF_A_HEARER = 4
 """Of few files, each hearer gets so many parts: none waits long for the last."""
 
@@ -59,10 +61,9 @@ def connected(address: str) -> Iterator[None]:
     Raises:
         UnavailableError: there is none.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # of a cluster that is started here: nothing is told to anybody
     try:
         _connect(address)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         ray.shutdown()
         raise UnavailableError(f"the Ray cluster {address}: {_first_line(error)}") from error
     _be_quiet()
@@ -121,13 +122,19 @@ def _hearers(job: Job) -> int:
 
 
 def _connect(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if colon:  # asked first: Ray itself would try for minutes
+        with closing(socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S)):
+            pass
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address != LOCAL:
         try:
             ray.init(address="auto" if address == ANY else address, **quiet)
         except ConnectionError:
-            if address != ANY or os.environ.get("RAY_ADDRESS"):
+            if colon or os.environ.get("RAY_ADDRESS"):
                 raise
+            if address != ANY:
+                raise ConnectionError("none runs here, and RAY_ADDRESS names none") from None
         else:
             return
     ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
@@ -143,4 +150,6 @@ def _be_quiet() -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import shtab
 
 from ser_agent import __version__
+from ser_agent.cli.ray_options import RayParser, add_ray_options
 from ser_agent.cli.worker_options import add_worker_options
 from ser_agent.wyoming_address import Address, address
 
@@ -25,7 +26,7 @@ exit codes: 0 stopped as asked; 2 wrong command line; 69 a device, file, model o
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = RayParser(
         prog="ser-agent",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -104,6 +105,7 @@ def _classify(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument("--segment", action="store_true", help="cut each file into utterances first; any length")
     parser.add_argument("--jsonl", action="store_true", help="print one JSON object a line")
     parser.add_argument("--top", metavar="N", type=_top, default=3, help="how many emotions to tell, or 'all'")
+    add_ray_options(parser)
 
 
 def _export(add_parser: Callable[..., argparse.ArgumentParser]) -> None:

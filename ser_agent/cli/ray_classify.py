@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 def execute(args: argparse.Namespace) -> int:
     """Have recordings heard on a cluster; print a line for each utterance, or keep the rows in a folder."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # of a cluster that is started here: nothing is told to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read as Ray is imported; what matters is raised
     try:
         from ser_agent.archives import cluster, job, store
     except ImportError as error:
