@@ -82,8 +82,8 @@ class Bench:
     def _run(self) -> None:
         try:
             while True:
-                if taken := self._desk.take(self._batch, POLL_S):
-                    self._work(taken)
+                for part in _parts(self._desk.take(self._batch, POLL_S)):
+                    self._work(part)
         except Closed:
             return
         except Exception:
@@ -99,26 +99,31 @@ class Bench:
 
     def _answers(self, batch: Sequence[Utterance]) -> Iterator[tuple[Utterance, Answer]]:
         """Each with its answer; where they fail together, each is tried alone."""
+        answers = self._together(batch)
+        if answers is not None:
+            yield from zip(batch, answers, strict=True)
+        elif len(batch) == 1:
+            yield batch[0], Unanswered(FAILED)
+        else:
+            for utterance in batch:
+                yield from self._answers([utterance])
+
+    def _together(self, batch: Sequence[Utterance]) -> Sequence[Answer] | None:
+        """The answers; None where there are none."""
         self._due_s = time.monotonic() + self._time_limit_s * len(batch)
         try:
-            answers = self._classified(batch)
-        except Exception as error:  # noqa: BLE001 - a plugin's, of any kind
-            if len(batch) > 1:
-                log.warning("%d utterances were not classified together, so each alone now", len(batch))
-                for utterance in batch:
-                    yield from self._answers([utterance])
-                return
-            _log_fault(error)
-            answers = [Unanswered(FAILED)]
+            answers = list(self._classifier.classify(batch))
+        except ClassificationError as error:
+            log.warning("%d utterances not classified: %s", len(batch), error)
+        except Exception:
+            log.exception("%d utterances not classified: the classifier raised", len(batch))
+        else:
+            if len(answers) == len(batch):
+                return answers
+            log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
         finally:
             self._due_s = None
-        yield from zip(batch, answers, strict=True)
-
-    def _classified(self, batch: Sequence[Utterance]) -> Sequence[Answer]:
-        answers = list(self._classifier.classify(batch))
-        if len(answers) != len(batch):
-            raise ClassificationError(f"{len(answers)} answers to {len(batch)} utterances")
-        return answers
+        return None
 
     def _reply(self, task: Task, answer: Answer) -> Reply:
         of, worker = task.ask.id, self._worker
@@ -135,8 +140,11 @@ class Bench:
         return Reply(of, "answered", worker, model=model, scores=distribution)
 
 
-def _log_fault(error: Exception) -> None:
-    if isinstance(error, ClassificationError):
-        log.warning("an utterance was not classified: %s", error)
-    else:
-        log.error("an utterance was not classified: the classifier raised", exc_info=error)
+def _parts(taken: Mapping[Utterance, Task]) -> Iterator[Mapping[Utterance, Task]]:
+    """What goes together: first tries do, a second goes alone, as the first may have cost a worker its life."""
+    first = {utterance: task for utterance, task in taken.items() if task.ask.attempt == 1}
+    if first:
+        yield first
+    for utterance, task in taken.items():
+        if utterance not in first:
+            yield {utterance: task}

@@ -58,7 +58,7 @@ class Beginning:
 
     Attributes:
         replies: what is to be said of that, each with its task.
-        told: to be set once it has been said.
+        told: to be set once it has been said; set before where nobody waits for that any more.
     """
 
     replies: Sequence[Letter]
@@ -165,6 +165,7 @@ class Desk:
         beginning = Beginning(replies, threading.Event())
         self._hand_in(partial(self.beginnings.append, beginning))
         beginning.told.wait(timeout_s)
+        beginning.told.set()
 
     def answer(self, task: Task, reply: Reply) -> None:
         """Hand in an answer."""

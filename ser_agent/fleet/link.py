@@ -204,15 +204,16 @@ class Link:
 
     def _exchange(self, connection: WorkConnection, timeout_s: float) -> None:
         self._desk.take_in()
-        self._send_beginnings(connection)
         self._send_letters(connection)
+        self._send_beginnings(connection)
         connection.step(timeout_s, wake=self._bell.out)
         self._bell.hush()
 
     def _send_beginnings(self, connection: WorkConnection) -> None:
-        while self._desk.beginnings:
+        """Say what is begun with, behind all answers: who dies of it takes nothing along that was done."""
+        while self._desk.beginnings and not self._desk.letters:
             beginning = self._desk.beginnings.popleft()
-            for letter in beginning.replies:
+            for letter in () if beginning.told.is_set() else beginning.replies:
                 self._send(connection, letter, qos=0)
             self._flushing.append(beginning.told)
         while self._flushing and not connection.congested:

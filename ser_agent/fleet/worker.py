@@ -82,6 +82,7 @@ class FleetWorker:
         self._context = context
         self._post = post
         self._topics = FleetTopics(broker.base_topic)
+        self._desk: Desk | None = None
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def run(self, notifier: Notifier) -> Mapping[str, int]:
@@ -96,21 +97,36 @@ class FleetWorker:
         Raises:
             SerAgentError: the model or the broker's secrets cannot be had, or the classifier hangs.
         """
-        before = {signum: signal.signal(signum, self._on_signal) for signum in SIGNALS}
+        before = {signum: signal.signal(signum, lambda signum, _: self.stop(signum)) for signum in SIGNALS}
         for signum in held():
-            self._on_signal(signum, None)
+            self.stop(signum)
         try:
-            return self._run(notifier)
+            return self.work(notifier)
         finally:
-            self._classifier.close()
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-    def _run(self, notifier: Notifier) -> Mapping[str, int]:
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What has come of what was asked."""
+        return {} if self._desk is None else dict(self._desk.counts)
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        """Have it finish what was begun and end, as a signal does. May be called from any thread, and before."""
+        self._signals.put(signum)
+
+    def work(self, notifier: Notifier) -> Mapping[str, int]:
+        """Work until ``stop``, in any thread; the rest as in ``run``."""
+        try:
+            return self._work(notifier)
+        finally:
+            self._classifier.close()
+
+    def _work(self, notifier: Notifier) -> Mapping[str, int]:
         self._endpoint()
         info = self._classifier.load()
         bell = Bell()
-        desk = Desk(self._topics, self._post.name, bell.ring)
+        self._desk = desk = Desk(self._topics, self._post.name, bell.ring)
         link = Link(desk, self._place(info), bell, Backoff(self._broker.retry_max_s))
         bench = Bench(
             self._classifier,
@@ -130,8 +146,8 @@ class FleetWorker:
             link.leave()
             desk.close()
             bench.join(BENCH_S)
-            log.info("done: %s", summary(desk.counts))
-        return dict(desk.counts)
+            log.info("done: %s", summary(self.counts))
+        return self.counts
 
     def _watch(self, notifier: Notifier, link: Link, bench: Bench, desk: Desk) -> None:
         """Wait for a signal.
@@ -185,9 +201,6 @@ class FleetWorker:
         """The broker, under an identifier of our own: the configured one is the agent's."""
         name = f"ser-agent-worker-{self._post.name}"
         return dataclasses.replace(endpoint_as(name, self._broker, self._context), client_id=name)
-
-    def _on_signal(self, signum: int, _frame: object) -> None:
-        self._signals.put(signum)
 
 
 def check(broker: MqttOptions) -> None:
