@@ -196,7 +196,8 @@ class Application:
             self._adopt(self._fresh)
 
     def _adopt(self, loaded: Loaded) -> None:
-        if loaded.config.classifier != self._loaded.config.classifier:
+        old, new = self._loaded.config, loaded.config
+        if (new.classifier, new.site) != (old.classifier, old.site):
             self._classifier.close()
             self._classifier = Workshop(loaded).classifier()
         self._loaded = loaded

@@ -13,10 +13,11 @@ from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import Field, SerializeAsAny, ValidationError, create_model
+from pydantic import Field, SerializeAsAny, ValidationError, create_model, field_validator
 
 from ser_agent.config_errors import explain
 from ser_agent.errors import ConfigError
+from ser_agent.fleet_wire import RESERVED_SITES
 from ser_agent.options import ClassifierOptions, Options, PluginOptions, VadOptions, VoiceOptions
 from ser_agent.page_options import PageOptions
 from ser_agent.plugins import Port, available
@@ -69,6 +70,13 @@ class Config(Options):
     """Seconds between two reports of how the agent is doing."""
     log: LogOptions = LogOptions()
     """What is logged."""
+
+    @field_validator("site")
+    @classmethod
+    def _is_no_topic_of_the_fleet(cls, site: str) -> str:
+        if site in RESERVED_SITES:
+            raise ValueError(f"none can be called {', '.join(sorted(RESERVED_SITES))}: workers have those topics")
+        return site
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import Field
 from ser_agent.audio import Lull
 from ser_agent.buffer import Closed
 from ser_agent.errors import SinkError, SourceError
+from ser_agent.fleet_wire import RESERVED_SITES
 from ser_agent.sinks.mqtt_options import BrokerOptions, endpoint_as, warnings_about
 from ser_agent.sources.hermes_inflow import Inflow
 from ser_agent.sources.hermes_names import LONGEST_RAW, SiteNames
@@ -55,7 +56,7 @@ class HermesSource:
     def __init__(self, options: HermesOptions, context: PluginContext) -> None:
         self._options = options
         self._context = context
-        names = SiteNames(context.state, {context.site})
+        names = SiteNames(context.state, {context.site} | RESERVED_SITES)
         patience = Patience(options.silent_after_s, options.away_after_s)
         self._satellites = Satellites(names, options.max_sites, patience)
         self._inflow = Inflow(options.buffer_s)

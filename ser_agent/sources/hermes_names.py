@@ -48,7 +48,7 @@ class SiteNames:
 
         Args:
             state: what outlives the process.
-            taken: slugs that no satellite may have: the agent's own.
+            taken: slugs that no satellite may have: the agent's own, and those whose topics are others'.
         """
         self._state = state
         self._taken = taken
