@@ -47,11 +47,11 @@ class Reading:
         Args:
             logits: shape ``(clips, outputs)``, in the order of ``labels``; so is what is returned.
         """
-        return _read_out(self._readout(home=False), logits)
+        return self._readout(home=False).scores(logits)
 
     def at_home(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrate with the prior of homes, as the agent does unless told otherwise, where there is one."""
-        return _read_out(self._readout(home=True), logits)
+        return self._readout(home=True).scores(logits)
 
     def _readout(self, *, home: bool) -> Readout:
         return make_readout("checkpoint", self.metadata, self.labels, self.labels, None if home else "trained")
@@ -94,7 +94,3 @@ def confidences(answers: NDArray[np.float64]) -> NDArray[np.float64]:
 def emotions_given(answers: NDArray[np.float64]) -> NDArray[np.int64]:
     """Give each clip's best emotion, as an index into ``LABELS``: shape ``(clips,)``."""
     return np.asarray(answers[:, : len(LABELS)].argmax(axis=1))
-
-
-def _read_out(readout: Readout, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(logits / readout.temperature + readout.offsets)

@@ -24,10 +24,13 @@ class _Keys(BaseModel):
 
 
 class Calibration(_Keys):
-    """How logits become calibrated ones: ``logits / temperature + bias``."""
+    """How logits become calibrated ones: ``bent(logits / temperature, power) + bias``."""
 
     temperature: float = Field(default=1.0, gt=0.0)
     """Above 1 where the model is surer than it is right."""
+    power: float = Field(default=1.0, gt=0.0, le=4.0)
+    """Below 1 where the model is too sure of its surest answers only, or too unsure of its most unsure ones only:
+    how far the best label of speech stands above their mean is raised to it. 1 bends nothing."""
     bias: dict[str, float] = {}
     """By the model's own label; 0 for those left out."""
 

@@ -29,15 +29,28 @@ class Readout:
 
     Attributes:
         temperature: divides the logits.
-        offsets: added then, shape ``(outputs,)``: the calibration's bias and the logarithm of the priors' ratio.
+        power: bends them then; see ``bent``.
+        offsets: added to these, shape ``(outputs,)``: the calibration's bias and the logarithm of the priors'
+            ratio.
         speech: which outputs are emotions, shape ``(outputs,)``; the others mean that nobody spoke.
         names: of the outputs that are emotions, in their order; those that share one are summed.
     """
 
     temperature: float
+    power: float
     offsets: NDArray[np.float64]
     speech: NDArray[np.bool_]
     names: tuple[str, ...]
+
+    def scores(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrate, and correct to the prior: a softmax over these is what the model makes of an utterance.
+
+        Args:
+            logits: shape ``(utterances, outputs)``; so is what is returned.
+        """
+        scores = logits / self.temperature
+        scores[:, self.speech] = bent(scores[:, self.speech], self.power)
+        return np.asarray(scores + self.offsets)
 
     def answers(self, logits: NDArray[np.float64]) -> list[Answer]:
         """Give each row a distribution over the names, or ``NON_SPEECH`` where its best label means that.
@@ -49,7 +62,7 @@ class Readout:
             ClassificationError: a row holds what is no number.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # the check below tells
-            scores = logits / self.temperature + self.offsets
+            scores = self.scores(logits)
             emotions = scores[:, self.speech]
             best = emotions.max(axis=1)
             nobody = scores[:, ~self.speech].max(axis=1, initial=-np.inf) > best
@@ -65,6 +78,27 @@ class Readout:
         for name, value in zip(self.names, row, strict=True):
             distribution[name] = distribution.get(name, 0.0) + float(value)
         return distribution
+
+
+def bent(scores: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """Bend the curve of certainty: raise to a power how far the best label stands above the mean of all.
+
+    The other labels keep their distances to the best one in proportion, so the order of labels stays; the best
+    one's score stays as well, and so does how it compares with what is no speech. Below 1 the power makes spreads
+    above 1 smaller and those below 1 larger. Where all labels are alike there is nothing to bend.
+
+    Args:
+        scores: of the labels of speech, shape ``(utterances, labels)``; so is what is returned.
+        power: above 0; 1 changes nothing.
+    """
+    if power == 1.0:
+        return scores
+    best = scores.max(axis=1, keepdims=True)
+    below = scores - best
+    finite = np.isfinite(below)
+    spread = -np.where(finite, below, 0.0).sum(axis=1, keepdims=True) / finite.sum(axis=1, keepdims=True)
+    factor = np.power(spread, power - 1.0, out=np.ones_like(spread), where=spread > 0.0)
+    return np.asarray(best + below * factor)
 
 
 def make_readout(
@@ -88,6 +122,7 @@ def make_readout(
     bias = metadata.calibration.bias
     return Readout(
         temperature=metadata.calibration.temperature,
+        power=metadata.calibration.power,
         offsets=np.array([bias.get(label, 0.0) + shifts.get(label, 0.0) for label in labels]),
         speech=np.array([label in spoken for label in labels]),
         names=tuple(called for label, called in zip(labels, names, strict=True) if label in spoken),

@@ -18,7 +18,8 @@ EVENLY = {"angry": 1, "happy": 1, "sad": 1}
 def test_everything_is_optional() -> None:
     nothing = read_metadata(WHERE, None, LABELS)
     assert nothing == read_metadata(WHERE, {}, LABELS) == Metadata()
-    assert (nothing.calibration.temperature, nothing.calibration.bias, nothing.non_speech) == (1.0, {}, ())
+    assert (nothing.calibration.temperature, nothing.calibration.power) == (1.0, 1.0)
+    assert (nothing.calibration.bias, nothing.non_speech) == ({}, ())
     assert (nothing.prior.home, nothing.prior.trained, nothing.uncertain_below) == (None, None, None)
 
 
@@ -29,7 +30,7 @@ def test_all_that_is_told_is_taken_and_what_the_agent_does_not_know_is_left_alon
             "name": "mine",
             "revision": "2b",
             "trained_on": ["CREMA-D"],
-            "calibration": {"temperature": 2, "bias": {"noise": -0.5}},
+            "calibration": {"temperature": 2, "power": 0.8, "bias": {"noise": -0.5}},
             "prior": {"home": {"angry": 0.1, "happy": 0.2, "sad": 0.7}, "trained": EVENLY},
             "uncertain_below": 0.45,
             "non_speech": ["noise"],
@@ -37,7 +38,8 @@ def test_all_that_is_told_is_taken_and_what_the_agent_does_not_know_is_left_alon
         LABELS,
     )
     assert (metadata.name, metadata.revision) == ("mine", "2b")
-    assert (metadata.calibration.temperature, metadata.calibration.bias) == (2.0, {"noise": -0.5})
+    assert (metadata.calibration.temperature, metadata.calibration.power) == (2.0, 0.8)
+    assert metadata.calibration.bias == {"noise": -0.5}
     assert (metadata.prior.home, metadata.prior.trained) == ({"angry": 0.1, "happy": 0.2, "sad": 0.7}, EVENLY)
     assert (metadata.uncertain_below, metadata.non_speech) == (0.45, ("noise",))
     assert metadata.spoken(LABELS) == ["angry", "happy", "sad"]
@@ -57,6 +59,9 @@ MISTAKES: list[tuple[Any, str]] = [
     ({"calibration": {"temperature": "1"}}, 'calibration.temperature: input should be a valid number, not "1"'),
     ({"calibration": {"temperature": math.nan}}, "calibration.temperature: input should be a finite number"),
     ({"calibration": {"temperature": True}}, "calibration.temperature: input should be a valid number, not true"),
+    ({"calibration": {"power": 0}}, "ser_agent.calibration.power: input should be greater than 0, not 0"),
+    ({"calibration": {"power": 4.5}}, "calibration.power: input should be less than or equal to 4, not 4.5"),
+    ({"calibration": {"power": "1"}}, 'ser_agent.calibration.power: input should be a valid number, not "1"'),
     ({"calibration": {"temperatur": 1}}, "ser_agent.calibration.temperatur: extra inputs are not permitted"),
     ({"calibration": {"bias": {"sad": None}}}, "ser_agent.calibration.bias.sad: input should be a valid number"),
     ({"calibration": {"bias": {"sad": math.inf}}}, "ser_agent.calibration.bias.sad: input should be a finite"),

@@ -53,6 +53,20 @@ def test_the_temperature_divides_and_the_bias_is_added_then() -> None:
     assert heard == pytest.approx(dict(zip(NAMES, weights / weights.sum(), strict=True)))
 
 
+def test_the_power_bends_then_and_the_best_label_of_speech_stays() -> None:
+    told = {"calibration": {"temperature": 2.0, "power": 0.5, "bias": {"hap": 0.1}}, **NOISY}
+    heard = answer([18.0, 6.0, 0.0, 17.0], told)
+    # The best label stands 9 - (9 + 3 + 0) / 3 = 5 above the mean, and then the root of that.
+    weights = np.exp([9.0, 9.0 - 6.0 / math.sqrt(5) + 0.1, 9.0 - 9.0 / math.sqrt(5)])
+    assert heard == pytest.approx(dict(zip(NAMES, weights / weights.sum(), strict=False)))
+    assert answer([18.0, 6.0, 0.0, 19.0], told) is NON_SPEECH
+
+
+@pytest.mark.parametrize("power", [0.5, 2.0])
+def test_where_all_labels_are_alike_there_is_nothing_to_bend(power: float) -> None:
+    assert answer([3.0] * 4, {"calibration": {"power": power}}) == dict.fromkeys(NAMES, 0.25)
+
+
 def test_where_a_label_of_non_speech_is_best_nobody_spoke() -> None:
     assert answer(logs(0.3, 0.2, 0.1, 0.4), NOISY) is NON_SPEECH
     assert answer(logs(0.4, 0.2, 0.1, 0.3), NOISY) == pytest.approx({"angry": 4 / 7, "happy": 2 / 7, "sad": 1 / 7})
@@ -127,8 +141,9 @@ def test_a_prior_that_the_model_cannot_have_is_refused(prior: Prior, sentence: s
     "logits", [[math.nan, 0, 0, 0], [0, 0, 0, math.nan], [math.inf, 0, 0, 0], [0, 0, 0, math.inf], [-math.inf] * 4]
 )
 def test_what_is_no_number_is_an_error_of_the_classification(logits: list[float]) -> None:
-    with pytest.raises(ClassificationError, match="not a number"):
-        answer(logits, NOISY)
+    for power in (1.0, 0.5):
+        with pytest.raises(ClassificationError, match="not a number"):
+            answer(logits, {**NOISY, "calibration": {"power": power}})
 
 
 def test_logits_that_a_tiny_temperature_makes_infinite_are_too() -> None:
@@ -137,4 +152,6 @@ def test_logits_that_a_tiny_temperature_makes_infinite_are_too() -> None:
 
 
 def test_an_output_that_is_certainly_not_meant_is_a_probability_of_zero() -> None:
-    assert answer([0.0, 0.0, -math.inf, -math.inf], NOISY) == {"angry": 0.5, "happy": 0.5, "sad": 0.0}
+    for power in (1.0, 0.5):
+        told = {**NOISY, "calibration": {"power": power}}
+        assert answer([0.0, 0.0, -math.inf, -math.inf], told) == {"angry": 0.5, "happy": 0.5, "sad": 0.0}

@@ -26,6 +26,7 @@ def rows(least: float, most: float, size: int) -> st.SearchStrategy[Row]:
 LOGITS = rows(-30, 30, len(LABELS))
 SHARES = rows(1e-3, 1e3, len(EMOTIONS))
 TEMPERATURES = st.floats(0.05, 20)
+POWERS = st.floats(0.1, 4)
 
 
 def answer(logits: Row, **told: Any) -> Answer:  # noqa: ANN401 - the mapping's keys
@@ -61,6 +62,39 @@ def test_the_temperature_never_changes_whether_somebody_spoke(logits: Row, tempe
     best = logits / temperature  # two logits may become one
     tie = len(set(best)) < len(set(logits))
     assert tie or (cold is NON_SPEECH) == (warm is NON_SPEECH)
+
+
+@given(LOGITS, TEMPERATURES, POWERS)
+def test_the_power_never_changes_the_order_nor_whether_somebody_spoke(
+    logits: Row, temperature: float, power: float
+) -> None:
+    straight, bent = (
+        answer(logits, non_speech=NON_SPEECHES, calibration={"temperature": temperature, "power": value})
+        for value in (1.0, power)
+    )
+    assert (straight is NON_SPEECH) == (bent is NON_SPEECH)
+    if bent is not NON_SPEECH:
+        after = emotions_of(bent)
+        spoken = logits[[label in EMOTIONS for label in LABELS]]
+        assert (np.diff(after[np.argsort(spoken)]) >= 0).all()
+        assert after[spoken.argmax()] == after.max()
+        assert abs(after.sum() - 1.0) < 1e-12
+
+
+@given(LOGITS, TEMPERATURES)
+def test_a_power_of_one_changes_nothing(logits: Row, temperature: float) -> None:
+    told, untold = (
+        answer(logits, calibration={"temperature": temperature, **more}) for more in ({"power": 1.0}, {})
+    )
+    assert told == untold
+
+
+@given(rows(-30, 30, len(EMOTIONS)), POWERS)
+def test_the_power_is_that_of_how_far_the_best_stands_above_the_mean(logits: Row, power: float) -> None:
+    spread = logits.max() - logits.mean()
+    scores = np.log(emotions_of(answer(logits, calibration={"power": power})).clip(1e-300))
+    if 1e-3 < spread**power < 100:  # in between, rounding is small, and nothing vanishes
+        assert np.isclose(scores.max() - scores.mean(), spread**power, rtol=1e-6)
 
 
 @given(rows(1e-3, 1, len(EMOTIONS)), SHARES, SHARES)
