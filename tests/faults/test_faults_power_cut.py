@@ -35,7 +35,7 @@ WAYS = {
 SAMPLES = pytest.mark.parametrize(
     ("count", "most"),
     [(40, 60), pytest.param(120, None, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
-    ids=["some moments", "every moment"],
+    ids=["some_moments", "every_moment"],
 )
 
 
