@@ -23,6 +23,7 @@ REAL_TIME = {
     "daemon",
     "examples",
     "faults",
+    "fleet",
     "ovos",
     "pipeline",
     "privacy",

@@ -1,0 +1,265 @@
+"""Three workers and forty satellites on a real broker, and what may befall them. After each, the books balance."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fleet import (
+    ANSWER,
+    DIE,
+    NOBODY,
+    SLEEP,
+    Crew,
+    Satellites,
+    WorkerProcess,
+    belongings,
+    heard_now,
+    install,
+    make_remote,
+    replies,
+)
+from support.mqtt import Listener, Mosquitto, wait_until
+
+from ser_agent.audio_files import read_utterance
+from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier, Wav2Vec2Options
+from ser_agent.testing import context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ser_agent.audio import Samples
+    from ser_agent.ports import Answer, ModelInfo
+
+pytestmark = pytest.mark.broker
+
+CLIPS = sorted((Path(__file__).parents[1] / "data").glob("*.opus"))
+SATELLITES = 40
+ANSWER_WITHIN_S = 60.0
+"""In tests of what must not get lost: a machine may be so busy that ten seconds are not enough."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """No thread and no file of a satellite outlives it."""
+    threads, files = belongings()
+    yield
+    wait_until(lambda: belongings()[0] <= threads, "all threads end")
+    assert belongings()[1] <= files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where workers find the obedient classifier."""
+    folder = tmp_path_factory.mktemp("fleet")
+    install(folder / "site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "site"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def house_broker(mosquitto: str, folder: Path) -> Iterator[Mosquitto]:
+    """The broker of all these tests."""
+    with Mosquitto(mosquitto, folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def all_workers(house_broker: Mosquitto, folder: Path) -> Iterator[Crew]:
+    """The three workers, started where they are wanted."""
+    crew = Crew(*(WorkerProcess(folder, house_broker.port, f"worker-{n}") for n in (1, 2, 3)))
+    yield crew
+    crew.end()
+
+
+@pytest.fixture(scope="module")
+def ears(house_broker: Mosquitto) -> Iterator[Listener]:
+    """Hears all that workers say."""
+    with Listener(house_broker.port, topic="+/+/+") as listener:
+        yield listener
+
+
+@pytest.fixture
+def spy(ears: Listener) -> Listener:
+    """Hears what workers say; of what they have said in other tests, only which of them are there."""
+    ears.heard[:] = [heard for heard in ears.heard if "/workers/" in heard.topic]
+    return ears
+
+
+@pytest.fixture(scope="module")
+def heard_here() -> tuple[ModelInfo, list[Samples], list[Answer]]:
+    """What the embedded model hears in this process: its description, the clips, and the answers."""
+    classifier = Wav2Vec2Classifier(Wav2Vec2Options(threads=1), context())
+    model = classifier.load()
+    clips = [read_utterance(clip) for clip in CLIPS]
+    answers = [classifier.classify([heard_now(clip.copy())])[0] for clip in clips]
+    classifier.close()
+    return model, clips, answers
+
+
+@pytest.fixture
+def crew(all_workers: Crew, spy: Listener) -> Crew:
+    """Three workers that run."""
+    all_workers.complete(spy)
+    return all_workers
+
+
+def conserved(satellites: Satellites, **expected: int) -> None:
+    """Everything that was asked came to something, and to what was expected."""
+    satellites.join()
+    assert satellites.outcomes == Counter(expected)
+    assert sum(expected.values()) == satellites.asked
+
+
+def answers_of(spy: Listener) -> Counter[str]:
+    """How often each utterance was answered, as the broker saw it."""
+    return Counter(reply["id"] for reply in replies(spy, "answered", "non_speech"))
+
+
+def test_three_workers_answer_forty_satellites_each_utterance_once(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+        satellites.talk(4, together=2)
+        satellites.say(satellites.all[0], [(NOBODY, 0)] * 3)
+        conserved(satellites, answered=4 * SATELLITES, non_speech=3)
+        assert satellites.counts()["again"] == satellites.counts()["duplicates"] == 0
+    assert set(answers_of(spy).values()) == {1}
+    assert {reply["worker"] for reply in replies(spy, "answered")} == {worker.name for worker in crew.workers}
+
+
+def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    victim = crew.workers[0]
+    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+        for satellite in satellites.all:
+            satellites.say(satellite, [(SLEEP, 20 + number) for number in range(3)], together=3)
+        wait_until(lambda: begun(spy, victim.name), "the worker has begun with something")
+        victim.kill()
+        at_the_kill = begun(spy, victim.name)
+        conserved(satellites, answered=3 * SATELLITES)
+        assert satellites.counts()["again"] >= 1
+    assert at_the_kill
+    others = {reply["id"]: reply["worker"] for reply in replies(spy, "answered") if reply["worker"] != victim.name}
+    assert at_the_kill <= set(others)
+
+
+def begun(spy: Listener, worker: str) -> set[str]:
+    """What a worker has begun with, and not answered."""
+    taken = {reply["id"] for reply in replies(spy, "taken") if reply["worker"] == worker}
+    return taken - {reply["id"] for reply in replies(spy, "answered") if reply["worker"] == worker}
+
+
+def test_a_broker_that_is_restarted_loses_nothing(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    with Satellites(
+        house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S, no_worker_after_s=ANSWER_WITHIN_S
+    ) as satellites:
+        for satellite in satellites.all:
+            satellites.say(satellite, [(SLEEP, 10 + number) for number in range(4)], together=2)
+        wait_until(lambda: len(replies(spy, "answered")) > SATELLITES // 4, "some are answered")
+        house_broker.stop()
+        house_broker.start()
+        conserved(satellites, answered=4 * SATELLITES)
+    assert len(answers_of(spy)) <= 4 * SATELLITES
+
+
+def test_a_slow_worker_holds_up_nobody_for_good(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    slow = Crew(WorkerProcess(folder, house_broker.port, "slow", delay_s=0.4, batch=2))
+    slow.complete(spy)
+    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+        satellites.talk(2, together=2)
+        conserved(satellites, answered=2 * SATELLITES)
+    by = Counter(reply["worker"] for reply in replies(spy, "answered"))
+    assert by["slow"] > 0
+    assert set(answers_of(spy).values()) == {1}
+    slow.end()
+
+
+def test_workers_come_and_go_while_everybody_talks(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    """Begins with three, one leaves, another one comes: nobody notices."""
+    newcomer = Crew(WorkerProcess(folder, house_broker.port, "newcomer"))
+    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+        for satellite in satellites.all:
+            satellites.say(satellite, [(SLEEP, 5 + number) for number in range(6)], together=2)
+        wait_until(lambda: len(replies(spy, "answered")) > SATELLITES // 4, "some are answered")
+        assert crew.workers[2].stop() == 0
+        newcomer.complete(spy)
+        satellites.talk(2)
+        conserved(satellites, answered=8 * SATELLITES)
+    by = Counter(reply["worker"] for reply in replies(spy, "answered"))
+    assert by["newcomer"] > 0
+    assert by[crew.workers[2].name] > 0
+    newcomer.end()
+
+
+def test_overload_sheds_what_has_waited_too_long_and_the_newest_are_answered(
+    house_broker: Mosquitto, spy: Listener, folder: Path
+) -> None:
+    only = Crew(WorkerProcess(folder, house_broker.port, "only", delay_s=0.25, batch=1, base_topic="busy"))
+    only.complete(spy)
+    with Satellites(house_broker.port, folder, SATELLITES, base_topic="busy", answer_within_s=2.0) as satellites:
+        satellites.talk(3, together=3)
+        satellites.join()
+        shed = satellites.outcomes
+        assert set(shed) == {"answered", "expired"}
+        assert shed.total() == satellites.asked
+        assert shed["expired"] > shed["answered"] > 0
+        late = satellites.all[-1]
+        wait_until(lambda: late.ask([(ANSWER, 7)]) == ["answered"], "what comes later is answered")
+    only.end()
+
+
+def test_what_kills_two_workers_is_given_to_no_third_and_the_others_are_answered(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+        satellites.talk(3)
+        satellites.say(satellites.all[0], [(DIE, 0)])
+        conserved(satellites, answered=3 * SATELLITES, poisoned=1)
+    dead = [worker for worker in crew.workers if not worker.runs]
+    assert len(dead) == 2
+    assert all(worker.process is not None and worker.process.returncode == 9 for worker in dead)
+
+
+def test_with_no_worker_left_it_is_said_so_soon(house_broker: Mosquitto, spy: Listener, folder: Path) -> None:
+    with Satellites(house_broker.port, folder, 2, base_topic="nobody", no_worker_after_s=0.2) as satellites:
+        began_s = time.monotonic()
+        satellites.talk(2)
+        conserved(satellites, no_worker=4)
+        assert time.monotonic() - began_s < 10.0  # answer_within_s, which is what it would be otherwise
+    assert not replies(spy, "answered")
+
+
+def test_three_workers_with_the_real_model_hear_what_is_heard_here(
+    house_broker: Mosquitto,
+    spy: Listener,
+    folder: Path,
+    heard_here: tuple[ModelInfo, list[Samples], list[Answer]],
+) -> None:
+    model, clips, here = heard_here
+    names = ("real-1", "real-2", "real-3")
+    real = Crew(
+        *(WorkerProcess(folder, house_broker.port, name, delay_s=None, base_topic="real") for name in names)
+    )
+    real.complete(spy)
+    remote = make_remote(
+        house_broker.port, folder, "living-room", base_topic="real", answer_within_s=ANSWER_WITHIN_S
+    )
+    assert remote.load().labels == model.labels
+    there = remote.classify([heard_now(clip.copy()) for clip in clips])
+    remote.close()
+    for far, near in zip(there, here, strict=True):
+        assert far == pytest.approx(near, abs=1e-3)
+    assert {reply["model"] for reply in replies(spy, "answered")} == {model.name}
+    real.end()
