@@ -104,6 +104,8 @@ def _reading(reading: Mapping[str, Any]) -> str:
     calibration, steps = reading["calibration"], []
     if calibration["temperature"] != 1.0:
         steps.append(f"they are divided by {calibration['temperature']:.2f}")
+    if calibration.get("power", 1.0) != 1.0:
+        steps.append(f"how far the best emotion stands above their mean is raised to {calibration['power']:.2f}")
     if calibration["bias"]:
         steps.append("a bias is added to each label")
     if reading["prior"]["home"]:

@@ -13,9 +13,10 @@ from transformers import Wav2Vec2FeatureExtractor
 
 from ser_agent.audio import float_from_pcm16
 from training.cache import Cache
-from training.calibrate import fit_temperature, fit_threshold
+from training.calibrate import choose_curve, fit_threshold
 from training.card import model_card
 from training.corpora import LABELS, NON_SPEECH, read_clips, sampling_weights
+from training.figures import speakers_of
 from training.network import load_model, predict_logits
 from training.settings import ROOT
 
@@ -72,13 +73,13 @@ def calibration(settings: Settings, model: Wav2Vec2ForSequenceClassification) ->
         return {"non_speech": [NON_SPEECH]}
     logits = predict_logits(model, [float_from_pcm16(cache.trimmed(clip)) for clip in held])[:, : len(LABELS)]
     weights = np.array(sampling_weights(held))
-    temperature = fit_temperature(logits, np.array([clip.label for clip in held]), weights)
+    curve = choose_curve(logits, np.array([clip.label for clip in held]), weights, speakers_of(held))
     trained = trained_prior(settings)
     corrected = settings.home_prior and min(trained.values()) > 0  # of what was never trained, nothing is known
     return {
-        "calibration": {"temperature": round(temperature, 4)},
+        "calibration": {name: round(value, 4) for name, value in curve._asdict().items() if value != 1.0},
         **({"prior": {"trained": trained, "home": settings.home_prior}} if corrected else {}),
-        "uncertain_below": round(fit_threshold(logits / temperature, weights, _COVERAGE), 3),
+        "uncertain_below": round(fit_threshold(curve.calibrated(logits), weights, _COVERAGE), 3),
         "non_speech": [NON_SPEECH],
     }
 
