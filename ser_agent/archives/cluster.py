@@ -8,7 +8,7 @@ import math
 import os
 import socket
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import ray
 import ray.data
@@ -126,7 +126,7 @@ def _connect(address: str) -> None:
     if colon:  # asked first: Ray itself would try for minutes
         with closing(socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S)):
             pass
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address != LOCAL:
         try:
             ray.init(address="auto" if address == ANY else address, **quiet)

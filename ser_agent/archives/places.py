@@ -101,6 +101,8 @@ def sound(name: str) -> Iterator[Samples]:
         return
     try:
         system, path = located(name)
+        if system.get_file_info(path).size == 0:
+            raise AudioFileError(f"{name}: is empty")
         distant = _Distant(system.open_input_file(path))
     except (OSError, pa.ArrowException) as error:
         raise AudioFileError(f"{name}: {reason(error)}") from error
@@ -119,6 +121,8 @@ def reason(error: Exception) -> str:
     """What an error of a file system says, on one line and without the rest of what it was about."""
     if isinstance(error, FileNotFoundError):
         return "no such file or directory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
 
