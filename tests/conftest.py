@@ -24,6 +24,7 @@ REAL_TIME = {
     "examples",
     "faults",
     "fleet",
+    "fleet",
     "ovos",
     "pipeline",
     "privacy",

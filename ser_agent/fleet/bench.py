@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ser_agent.buffer import Closed
 from ser_agent.errors import ClassificationError
 from ser_agent.fleet.desk import overwrite
-from ser_agent.fleet_fields import WireError, scores
+from ser_agent.fleet_fields import WireError, is_text, scores
 from ser_agent.fleet_wire import Reply
 from ser_agent.ports import NON_SPEECH, Attributed, Unanswered
 
@@ -128,7 +128,7 @@ class Bench:
     def _reply(self, task: Task, answer: Answer) -> Reply:
         of, worker = task.ask.id, self._worker
         if isinstance(answer, Unanswered):
-            return Reply(of, "failed", worker, reason=answer.reason)
+            return Reply(of, "failed", worker, reason=answer.reason if is_text(answer.reason) else FAILED)
         if answer is NON_SPEECH:
             return Reply(of, "non_speech", worker, model=self._model)
         model = answer.model if isinstance(answer, Attributed) else self._model

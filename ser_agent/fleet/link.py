@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ser_agent.backoff import Backoff
     from ser_agent.fleet.desk import Desk, Letter
     from ser_agent.sinks.mqtt_options import Endpoint
+    from ser_agent.sinks.mqtt_work import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +150,22 @@ class Link:
         place = self._place
         connection = WorkConnection(
             place.endpoint(),
-            on_delivery=self._desk.receive,
+            on_delivery=self._deliver,
             on_acknowledged=self._acknowledged,
             will=Publication(place.presence_topic, b"", 1, retain=True),
             receive_maximum=place.receive_maximum,
         )
         connection.connect()
         return connection
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            self._desk.receive(delivery)
+        except Exception:  # who ended the connection now would get the same message again, or another worker would
+            log.exception(
+                "MQTT broker %s: unexpected fault with a message, which is left out", self._place.address
+            )
+            delivery.acknowledge()
 
     def _serve(self, connection: WorkConnection) -> None:
         stable_at_s = time.monotonic() + STABLE_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.asking import HUSH, POISON, SITE, SLOW, Asker, Working, an_id, some_sound
@@ -165,7 +165,7 @@ def test_what_failed_is_tried_anew_at_the_second_try_and_then_alone(asker: Asker
     ],
 )
 def test_what_is_no_sound_fails(
-    asker: Asker, working: Working, payload: bytes | None, unusual: dict[str, object]
+    asker: Asker, working: Working, payload: bytes | None, unusual: dict[str, Any]
 ) -> None:
     asker.ask(1, payload, **unusual)
     assert asker.final(1).fields["reason"] == "undecodable"

@@ -86,7 +86,7 @@ class Asker:
         if "/workers/" in message.topic:
             self.workers[message.topic.rpartition("/")[2]] = fields
             return
-        of = message.properties.CorrelationData.decode()
+        of = getattr(message.properties, "CorrelationData", b"").decode()
         expires_s = getattr(message.properties, "MessageExpiryInterval", None)
         self.came.append(Came(message.topic, of, fields, message.qos, expires_s))
 
@@ -95,7 +95,7 @@ class Asker:
         number: int,
         payload: bytes | None = None,
         attempt: int = 1,
-        **unusual: object,
+        **unusual: Any,  # noqa: ANN401 - of many kinds
     ) -> None:
         """Ask about an utterance; what is unusual about it are properties, by MQTT's names."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
