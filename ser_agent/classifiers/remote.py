@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, WithJsonSchema, field_validator, model_validator
@@ -116,6 +117,8 @@ class RemoteClassifier:
         self._options = options
         self._context = context
         self._topics = FleetTopics(options.base_topic)
+        # Another one each time: what checks or classifies beside an agent that runs must not throw it out.
+        self._client_id = f"{agent_id(options.base_topic, context.site)}-remote-{secrets.token_hex(3)}"
         self._desk: Desk | None = None
         self._link: RemoteLink | None = None
         self._fallback: EmotionClassifier | None = None
@@ -180,14 +183,37 @@ class RemoteClassifier:
         """What an operator may want to know: workers in sight, those asked about and sent again."""
         return {} if self._desk is None else {**self._desk.counts(), "fallback": self._fallen_back}
 
+    def probe(self, timeout_s: float) -> str:
+        """What an operator is told who checks the configuration. It is loaded, and closed again.
+
+        Args:
+            timeout_s: longest wait for a worker, seconds.
+
+        Raises:
+            ModelError: there is no broker, or no worker in sight; or what ``load`` raises.
+        """
+        try:
+            model = self.load()
+            assert self._desk is not None  # noqa: S101 - it is loaded
+            assert self._link is not None  # noqa: S101 - it is loaded
+            workers = self._desk.workers(timeout_s, SETTLE_S)
+            fault = self._link.fault or f"no worker in sight at the broker {model.audio_sent_to}"
+        finally:
+            self.close()
+        labels = f"{model.name}, labels: {', '.join(model.labels)}"
+        if workers:
+            return f"{len(workers)} workers in sight, {labels}"
+        if self._options.fallback is None:
+            raise ModelError(fault)
+        return f"the fallback {labels}; {fault}"
+
     def warnings(self) -> list[str]:
         """What an operator should know before anything is opened."""
         where = f"the sound of every utterance is sent to the broker {self._options.host}"
         return [where, *warnings_about(self._options)]
 
     def _endpoint(self) -> Endpoint:
-        client_id = f"{agent_id(self._options.base_topic, self._context.site)}-remote"
-        return endpoint_as(client_id, self._options, self._context)
+        return endpoint_as(self._client_id, self._options, self._context)
 
     def _start(self, address: str) -> Desk:
         from ser_agent.classifiers.remote_desk import Desk, Patience  # noqa: PLC0415 - its links are for who asks

@@ -33,7 +33,11 @@ OVERHEAD_BYTES: Final = 1024
 
 
 class RemoteLink:
-    """Sends what is due and takes what is answered, whatever the broker does in between."""
+    """Sends what is due and takes what is answered, whatever the broker does in between.
+
+    Attributes:
+        fault: what the matter is at the moment; None where nothing is.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class RemoteLink:
         self._answers = topics.answers(site)
         self._endpoint = endpoint
         self._backoff = backoff
+        self.fault: str | None = None
         self._told: set[str] = set()
         self._under_way: dict[int, str] = {}
         self._unheard: set[int] = set()
@@ -100,6 +105,7 @@ class RemoteLink:
                     return
 
     def _tell(self, reason: str) -> None:
+        self.fault = reason
         if reason not in self._told:
             self._told.add(reason)
             log.warning("remote classifier: %s; trying again until it works", reason)
@@ -118,6 +124,7 @@ class RemoteLink:
         try:
             connection.connect()
             log.info("remote classifier: connected to the broker %s", endpoint.address)
+            self.fault = None
             self._desk.connected()
             connection.subscribe([self._answers, self._topics.all_workers])
             while not self._stopping.is_set():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.asking import Working
 from support.mqtt import Listener, Mosquitto, wait_until
 from support.scripted_worker import (
     LABELS,
@@ -27,7 +28,7 @@ from ser_agent.classifiers.remote import WORDS, RemoteClassifier
 from ser_agent.errors import ClassificationError, ModelError
 from ser_agent.fleet_wire import Presence, decode_sound, encode_presence
 from ser_agent.ports import NON_SPEECH, Attributed, PluginContext, Unanswered
-from ser_agent.testing import utterance
+from ser_agent.testing import check_classifier, utterance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -324,3 +325,23 @@ def test_it_warns_that_sound_leaves_the_machine(
     with loaded(broker.port, tmp_path) as classifier:
         assert any("sound of every utterance is sent" in text for text in caplog.messages)
         assert "127.0.0.1" in classifier.warnings()[0]
+
+
+def test_it_keeps_the_promises_of_its_port_with_a_real_worker(broker: Mosquitto, tmp_path: Path) -> None:
+    with Working(broker.port, tmp_path, batch=2):
+        check_classifier(make(broker.port, tmp_path), [utterance(0.5), utterance(1.1), utterance(0.3)])
+
+
+def test_a_check_says_how_many_workers_there_are(broker: Mosquitto, tmp_path: Path) -> None:
+    with ScriptedWorker(broker.port, answers), ScriptedWorker(broker.port, answers, name="w2"):
+        assert make(broker.port, tmp_path).probe(5.0) == f"2 workers in sight, {MODEL}, labels: happy, sad"
+
+
+def test_a_check_says_that_there_is_no_worker(broker: Mosquitto, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"no worker in sight at the broker 127.0.0.1:{broker.port}"):
+        make(broker.port, tmp_path).probe(0.1)
+
+
+def test_a_check_says_that_there_is_no_broker(mosquitto: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="connection refused"):
+        make(Mosquitto(mosquitto, tmp_path).port, tmp_path).probe(0.1)
