@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def answer(logits: Row, **told: Any) -> Answer:  # noqa: ANN401 - the mapping's 
 
 
 def emotions_of(heard: Answer) -> Row:
-    assert heard is not NON_SPEECH
+    assert isinstance(heard, Mapping)
     return np.array([heard[label] for label in EMOTIONS])
 
 
@@ -131,7 +132,7 @@ def test_somebody_spoke_unless_the_best_label_says_otherwise_and_what_is_left_is
     heard = answer(logits, non_speech=NON_SPEECHES)
     speech = np.array([label in EMOTIONS for label in LABELS])
     assert (heard is NON_SPEECH) == (logits[~speech].max() > logits[speech].max())
-    if heard is not NON_SPEECH:
+    if isinstance(heard, Mapping):
         assert list(heard) == list(EMOTIONS)
         assert abs(sum(heard.values()) - 1.0) < 1e-12
         conditional = softmax(logits)[speech] / softmax(logits)[speech].sum()
