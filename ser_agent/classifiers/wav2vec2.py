@@ -51,7 +51,7 @@ class Wav2Vec2Options(ClassifierOptions):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU, which needs `torch`, computes in half precision."""
     threads: int | None = Field(default=None, ge=1, le=256)
-    """Processor threads; `null`: half of the cores, at most two."""
+    """Processor threads; `null`: half of the cores, at most two; all for `ser-agent classify`."""
     max_batch: int = Field(default=8, ge=1, le=256)
     """Utterances that `torch` classifies at a time at most."""
     labels: dict[str, Annotated[str, Field(min_length=1)]] | None = None
