@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import socket
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import ray
@@ -15,6 +15,7 @@ import ray.data
 import ray.exceptions
 
 from ser_agent.archives.actor import HearingActor
+from ser_agent.archives.hush import Aside, silent_stderr
 from ser_agent.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Answer(TypedDict):
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Be the driver of a cluster meanwhile.
+    """Be the driver of a cluster meanwhile. What is printed then is taken for Ray's, and kept aside.
 
     Args:
         address: ``ANY``, ``LOCAL``, ``auto``, or host and port of a cluster that this machine belongs to.
@@ -62,13 +63,15 @@ def connected(address: str) -> Iterator[None]:
         UnavailableError: there is none.
     """
     try:
-        _connect(address)
+        with silent_stderr():
+            _connect(address)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         ray.shutdown()
         raise UnavailableError(f"the Ray cluster {address}: {_first_line(error)}") from error
     _be_quiet()
     try:
-        yield
+        with redirect_stdout(Aside()):
+            yield
     finally:
         ray.shutdown()
 

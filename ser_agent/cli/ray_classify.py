@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,12 +57,15 @@ def execute(args: argparse.Namespace) -> int:
     if len(files) < len(found.files):
         log.info("%d of %d files are answered already", len(found.files) - len(files), len(found.files))
     failures = found.failures + done.failures
+    output = sys.stdout
     if files:
         with cluster.connected(args.ray):
             parts = cluster.share_out(how, files, done.next_number)
-            answers = _tracked(cluster.answers(how, parts), parts)
+            answers = cluster.answers(how, parts)
+            if kept or not output.isatty():  # lines on a terminal show the progress themselves
+                answers = _tracked(answers, parts)
             for number, rows in _heard(answers, parts, in_order=kept is None):
-                failures += _tell(rows, args) if kept is None else _keep(kept, number, rows)
+                failures += _keep(kept, number, rows) if kept else _tell(rows, args, output)
     return AudioFileError.exit_code if failures else EX_OK
 
 
@@ -122,7 +125,7 @@ def _failure(message: str, exit_code: int) -> SerAgentError:
     return kind(message)
 
 
-def _tell(rows: Iterable[Row], args: argparse.Namespace) -> int:
+def _tell(rows: Iterable[Row], args: argparse.Namespace, output: TextIO) -> int:
     """Print rows as ``classify`` does; how many of them tell of something wrong."""
     from ser_agent.archives.records import as_record
 
@@ -132,7 +135,7 @@ def _tell(rows: Iterable[Row], args: argparse.Namespace) -> int:
             failures += 1
             _complain(row["error"])
         elif row["start_s"] is not None:
-            print(line(as_record(row), as_json=args.jsonl, segment=args.segment), flush=True)
+            print(line(as_record(row), as_json=args.jsonl, segment=args.segment), file=output, flush=True)
     return failures
 
 
@@ -154,8 +157,7 @@ def _tracked(
         yield from answers
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shared = sys.stdout.isatty()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=shared) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("listening", total=sum(map(len, parts.values())))
         for number, answer in answers:
             progress.advance(task, len(parts[number]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ pytest.importorskip("ray")
 
 from ser_agent.archives import cluster
 from ser_agent.archives.hearing import Hearer
+from ser_agent.archives.hush import Aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +42,9 @@ class Played:
     @contextmanager
     def connected(self, address: str) -> Iterator[None]:
         self.connected_to.append(address)
-        yield
+        with redirect_stdout(Aside()):
+            print("(raylet) a node went away")
+            yield
 
     def share_out(self, job: Job, files: Sequence[str], first_number: int) -> dict[int, list[str]]:
         starts = range(0, len(files), 2)

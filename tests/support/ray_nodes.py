@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class RayNodes:
             "[ser_agent.classifiers]\nwitness = witness:WitnessClassifier\n"
         )
         # Short: the path of a Unix socket may have 107 bytes.
-        self.folder = Path(tempfile.mkdtemp(prefix="ser-", dir="/tmp"))  # noqa: S108
+        self.folder = Path(tempfile.mkdtemp(prefix="ser-", dir="/tmp"))
         self.environment = os.environ | {
             "PYTHONPATH": str(site),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -76,7 +76,7 @@ class RayNodes:
         }
         self._cluster: Any = None
 
-    def __enter__(self) -> RayNodes:
+    def __enter__(self) -> Self:
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
 
         self._cluster = Cluster(
