@@ -108,6 +108,7 @@ class Link:
         self._told: set[str] = set()
         self._under_way: dict[int, Letter | None] = {}
         self._leaving = threading.Event()
+        self._drain_s = DRAIN_S
         self._flushing: deque[threading.Event] = deque()
         self._thread = threading.Thread(target=self._run, name="fleet-link", daemon=True)
 
@@ -115,8 +116,13 @@ class Link:
         """Begin to connect."""
         self._thread.start()
 
-    def leave(self) -> None:
-        """Take nothing more on, see to what is here, take leave; all that within a few seconds."""
+    def leave(self, drain_s: float | None = None) -> None:
+        """Take nothing more on, see to what is here, take leave; all that within a few seconds.
+
+        Args:
+            drain_s: how long at most what is here is seen to; None: ``DRAIN_S``.
+        """
+        self._drain_s = DRAIN_S if drain_s is None else drain_s
         self._leaving.set()
         self._bell.ring()
         self._thread.join(DRAIN_S + 2 * FAREWELL_S + CONNECT_TIMEOUT_S)
@@ -198,7 +204,7 @@ class Link:
 
     def _finish(self, connection: WorkConnection) -> None:
         connection.unsubscribe([self._place.subscription])
-        self._await(connection, lambda: connection.unsubscribed and self._desk.idle, DRAIN_S)
+        self._await(connection, lambda: connection.unsubscribed and self._desk.idle, self._drain_s)
         self._say(connection, b"")
         self._await(connection, lambda: None not in self._under_way.values(), FAREWELL_S)
         connection.close(FAREWELL_S)

@@ -143,7 +143,7 @@ class FleetWorker:
             self._watch(notifier, link, bench, desk)
         finally:
             notifier.stopping()
-            link.leave()
+            link.leave(0.0 if bench.fault else None)
             desk.close()
             bench.join(BENCH_S)
             log.info("done: %s", summary(self.counts))

@@ -7,27 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.asking import HUSH, POISON, SITE, SLOW, Asker, Working, an_id, some_sound
-from support.mqtt import PATIENCE_S, Listener, retained, wait_until
+from support.mqtt import Listener, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.mqtt import Mosquitto
-
-
-@pytest.fixture
-def asker(broker: Mosquitto) -> Iterator[Asker]:
-    with Asker(broker.port) as asker:
-        yield asker
-
-
-@pytest.fixture
-def working(broker: Mosquitto, asker: Asker, tmp_path: Path) -> Iterator[Working]:
-    """A worker that is there, with a made-up classifier."""
-    with Working(broker.port, tmp_path, batch=4) as working:
-        asker.see_worker()
-        yield working
 
 
 def test_an_utterance_is_begun_with_and_answered_and_its_sound_overwritten(asker: Asker, working: Working) -> None:
@@ -46,23 +31,6 @@ def test_an_utterance_is_begun_with_and_answered_and_its_sound_overwritten(asker
     assert came.expires_s is not None
     assert 17 <= came.expires_s <= 20
     wait_until(lambda: not working.classifier.seen[0].samples.any(), "the sound is overwritten")
-
-
-def test_a_worker_tells_what_it_is_and_when_it_goes(asker: Asker, working: Working, broker: Mosquitto) -> None:
-    assert asker.workers["w1"] == {
-        "version": 1,
-        "worker": "w1",
-        "group": "workers",
-        "model": "made-up@1",
-        "labels": ["happy", "sad"],
-        "uncertain_below": 0.3,
-        "licence": "CC0-1.0",
-        "languages": ["en"],
-    }
-    assert list(retained(broker.port)) == ["ser-agent/workers/w1"]
-    working.stop()
-    wait_until(lambda: asker.workers["w1"] == {}, "it takes its word back")
-    assert retained(broker.port) == {}
 
 
 def test_nobody_spoke_and_a_classifier_that_raises_for_one_of_a_batch(asker: Asker, working: Working) -> None:
@@ -213,61 +181,3 @@ def test_an_answer_that_comes_too_late_is_not_sent(asker: Asker, working: Workin
     working.stop()
     assert asker.states(1) == ["taken"]
     assert working.counts == {"asked": 1, "expired": 1}
-
-
-def test_at_its_end_a_worker_answers_what_it_has(asker: Asker, working: Working, broker: Mosquitto) -> None:
-    working.classifier.gate.clear()
-    asker.ask(1, some_sound(SLOW))
-    wait_until(lambda: working.classifier.batches, "the first is in work")
-    for number in range(2, 6):
-        asker.ask(number)
-    working.worker.stop()
-    time.sleep(0.2)
-    asker.ask(9)  # comes too late: the broker has nobody for it
-    working.classifier.gate.set()
-    working.stop()
-    assert [asker.final(number).state for number in range(1, 6)] == ["answered"] * 5
-    assert asker.states(9) == []
-    assert working.counts == {"asked": 5, "answered": 5}
-    assert retained(broker.port) == {}
-
-
-def test_a_classifier_that_takes_for_ever_does_not_hold_up_the_end(
-    asker: Asker, working: Working, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ser_agent.fleet.link.DRAIN_S", 0.3)
-    monkeypatch.setattr("ser_agent.fleet.worker.BENCH_S", 0.1)
-    working.classifier.gate.clear()
-    asker.ask(1, some_sound(SLOW))
-    asker.ask(2)
-    wait_until(lambda: working.classifier.batches, "the first is in work")
-    assert working.stop() < 3.0
-    assert asker.workers["w1"] == {}  # so the satellite asks another one
-    assert working.counts == {"asked": 2}
-
-
-def test_a_broker_that_comes_back_finds_the_worker_and_gets_the_answers(
-    asker: Asker, working: Working, broker: Mosquitto
-) -> None:
-    working.classifier.gate.clear()
-    asker.ask(1, some_sound(SLOW))
-    wait_until(lambda: working.classifier.batches, "it is in work")
-    broker.kill()
-    working.classifier.gate.set()
-    broker.start()
-    with Asker(broker.port, "other") as other:
-        other.see_worker()
-        other.ask(2)
-        assert other.final(2).state == "answered"
-    working.stop()
-    assert working.counts == {"asked": 2, "answered": 2}
-
-
-def test_two_workers_share_the_work(asker: Asker, working: Working, broker: Mosquitto, tmp_path: Path) -> None:
-    with Working(broker.port, tmp_path, name="w2"):
-        wait_until(lambda: asker.workers.get("w2"), "the second comes", PATIENCE_S)
-        for number in range(1, 9):
-            asker.ask(number)
-        by = {asker.final(number).fields["worker"] for number in range(1, 9)}
-    assert by == {"w1", "w2"}
-    assert working.classifier.batches

@@ -180,11 +180,13 @@ class MadeUp:
 class Working:
     """A worker in a thread of its own, around a made-up classifier."""
 
-    def __init__(self, port: int, folder: Path, batch: int = 8, name: str = "w1", **keys: Any) -> None:  # noqa: ANN401
-        """Start it; ``keys`` are the sink's."""
+    def __init__(
+        self, port: int, folder: Path, batch: int = 8, name: str = "w1", time_limit_s: float = 30.0
+    ) -> None:
+        """Prepare it; ``with`` starts it."""
         self.classifier = MadeUp()
-        broker = MqttOptions.model_validate({"host": "127.0.0.1", "port": port, "retry_max_s": 0.2, **keys})
-        options = ClassifierOptions(type="made-up")
+        broker = MqttOptions.model_validate({"host": "127.0.0.1", "port": port, "retry_max_s": 0.2})
+        options = ClassifierOptions(type="made-up", time_limit_s=time_limit_s)
         context = PluginContext("any", folder)
         self.worker = FleetWorker(self.classifier, options, broker, context, Post(name, "workers", batch))
         self.counts: Mapping[str, int] = {}

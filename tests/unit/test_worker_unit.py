@@ -40,14 +40,14 @@ def installed(tmp_path: Path) -> Path:
 
 @needs_systemd
 def test_it_passes_systemds_own_check(installed: Path) -> None:
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", installed]
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(installed)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
 @needs_systemd
 def test_it_is_well_confined(installed: Path) -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--json=short", installed]
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--json=short", str(installed)]
     rated = subprocess.run(command, capture_output=True, text=True, check=False)
     assert rated.returncode == 0, rated.stdout
     assert json.loads(rated.stdout)

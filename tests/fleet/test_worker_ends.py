@@ -1,0 +1,134 @@
+"""How workers come and go, and what is too much for one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.asking import SLOW, Asker, Working, some_sound
+from support.mqtt import PATIENCE_S, retained, wait_until
+
+from ser_agent.errors import SerAgentError
+from ser_agent.systemd import Notifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.mqtt import Mosquitto
+
+
+def test_a_worker_tells_what_it_is_and_when_it_goes(asker: Asker, working: Working, broker: Mosquitto) -> None:
+    assert asker.workers["w1"] == {
+        "version": 1,
+        "worker": "w1",
+        "group": "workers",
+        "model": "made-up@1",
+        "labels": ["happy", "sad"],
+        "uncertain_below": 0.3,
+        "licence": "CC0-1.0",
+        "languages": ["en"],
+    }
+    assert list(retained(broker.port)) == ["ser-agent/workers/w1"]
+    working.stop()
+    wait_until(lambda: asker.workers["w1"] == {}, "it takes its word back")
+    assert retained(broker.port) == {}
+
+
+def test_at_its_end_a_worker_answers_what_it_has(asker: Asker, working: Working, broker: Mosquitto) -> None:
+    working.classifier.gate.clear()
+    asker.ask(1, some_sound(SLOW))
+    wait_until(lambda: working.classifier.batches, "the first is in work")
+    for number in range(2, 6):
+        asker.ask(number)
+    working.worker.stop()
+    time.sleep(0.2)
+    asker.ask(9)  # comes too late: the broker has nobody for it
+    working.classifier.gate.set()
+    working.stop()
+    assert [asker.final(number).state for number in range(1, 6)] == ["answered"] * 5
+    assert asker.states(9) == []
+    assert working.counts == {"asked": 5, "answered": 5}
+    assert retained(broker.port) == {}
+
+
+def test_a_classifier_that_takes_for_ever_does_not_hold_up_the_end(
+    asker: Asker, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser_agent.fleet.link.DRAIN_S", 0.3)
+    monkeypatch.setattr("ser_agent.fleet.worker.BENCH_S", 0.1)
+    working.classifier.gate.clear()
+    asker.ask(1, some_sound(SLOW))
+    asker.ask(2)
+    wait_until(lambda: working.classifier.batches, "the first is in work")
+    assert working.stop() < 3.0
+    assert asker.workers["w1"] == {}  # so the satellite asks another one
+    assert working.counts == {"asked": 2}
+
+
+def test_a_classifier_that_hangs_ends_the_worker_and_others_are_asked(
+    asker: Asker, broker: Mosquitto, tmp_path: Path
+) -> None:
+    hanging = Working(broker.port, tmp_path, time_limit_s=0.2)
+    hanging.classifier.gate.clear()
+    asking = threading.Timer(0.2, lambda: (asker.see_worker(), asker.ask(1, some_sound(SLOW))))
+    asking.start()
+    with pytest.raises(SerAgentError, match="the classifier hangs"):
+        hanging.worker.work(Notifier({}))
+    hanging.classifier.gate.set()
+    asking.join()
+    wait_until(lambda: asker.workers["w1"] == {}, "it takes its word back")
+    assert asker.states(1) == ["taken"]
+
+
+def test_sound_that_is_too_much_to_keep_goes_the_oldest_first(
+    asker: Asker, broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser_agent.fleet.desk.MOST_S", 1.1)
+    with Working(broker.port, tmp_path) as working:
+        asker.see_worker()
+        working.classifier.gate.clear()
+        asker.ask(0, some_sound(SLOW))
+        wait_until(lambda: working.classifier.batches, "the first is in work")
+        for number in range(1, 6):  # half a second each
+            asker.ask(number)
+        working.wait_for(asked=6, shed=3)
+        working.classifier.gate.set()
+        asker.final(5)
+        working.stop()
+        assert [asker.states(number)[-1:] for number in range(6)] == [
+            ["answered"],
+            [],
+            [],
+            [],
+            *[["answered"]] * 2,
+        ]
+        assert working.counts == {"asked": 6, "answered": 3, "shed": 3}
+
+
+def test_a_broker_that_comes_back_finds_the_worker_and_gets_the_answers(
+    asker: Asker, working: Working, broker: Mosquitto
+) -> None:
+    working.classifier.gate.clear()
+    asker.ask(1, some_sound(SLOW))
+    wait_until(lambda: working.classifier.batches, "it is in work")
+    broker.kill()
+    working.classifier.gate.set()
+    broker.start()
+    with Asker(broker.port, "other") as other:
+        other.see_worker()
+        other.ask(2)
+        assert other.final(2).state == "answered"
+    working.stop()
+    assert working.counts == {"asked": 2, "answered": 2}
+
+
+def test_two_workers_share_the_work(asker: Asker, working: Working, broker: Mosquitto, tmp_path: Path) -> None:
+    with Working(broker.port, tmp_path, name="w2"):
+        wait_until(lambda: asker.workers.get("w2"), "the second comes", PATIENCE_S)
+        for number in range(1, 9):
+            asker.ask(number)
+        by = {asker.final(number).fields["worker"] for number in range(1, 9)}
+    assert by == {"w1", "w2"}
+    assert working.classifier.batches
