@@ -154,18 +154,16 @@ class RemoteClassifier:
         """Ask workers about all of them at once, and wait for the answers.
 
         Raises:
-            ClassificationError: it is not loaded; or nobody but the fallback could be asked, and it failed.
+            ClassificationError: it is not loaded.
         """
         if self._desk is None or self._link is None:
             raise ClassificationError("the remote classifier is not loaded")
         answers = self._ask(self._desk, self._link, utterances)
         left = [index for index, answer in enumerate(answers) if answer == Unanswered("no_worker")]
-        if left and self._fallback is not None and self._fallback_model is not None:
-            self._fallen_back += len(left)
-            given = self._fallback.classify([utterances[index] for index in left])
+        if left and self._fallback is not None:
+            given = self._fall_back(self._fallback, [utterances[index] for index in left])
             for index, answer in zip(left, given, strict=True):
-                scores = distribution_of(answer)
-                answers[index] = answer if scores is None else Attributed(scores, self._fallback_model.name)
+                answers[index] = answer
         return [self._with_known_labels(answer) for answer in answers]
 
     def close(self) -> None:
@@ -253,13 +251,30 @@ class RemoteClassifier:
         )
 
     def _ask(self, desk: Desk, link: RemoteLink, utterances: Sequence[Utterance]) -> list[Answer]:
-        if desk.in_vain:
+        if desk.in_vain():
             return [Unanswered("no_worker")] * len(utterances)
         short = [utterance for utterance in utterances if utterance.duration_s <= LONGEST_SOUND_S]
         asked = desk.ask([encode_sound(utterance.samples) for utterance in short])
         link.wake()
         answers = iter(desk.wait(asked))
         return [next(answers) if utterance in short else Unanswered("too_long") for utterance in utterances]
+
+    def _fall_back(self, fallback: EmotionClassifier, utterances: Sequence[Utterance]) -> list[Answer]:
+        """What the fallback says; its fault is not that of what others have answered."""
+        self._fallen_back += len(utterances)
+        model = self._fallback_model.name if self._fallback_model is not None else UNKNOWN_MODEL
+        answers: list[Answer] = []
+        try:
+            answers += fallback.classify(utterances)
+        except Exception:
+            log.exception("%d utterances not classified: the fallback failed", len(utterances))
+        if len(answers) != len(utterances):
+            return [Unanswered("fallback")] * len(utterances)
+        scores = [distribution_of(answer) for answer in answers]
+        return [
+            answer if given is None else Attributed(given, model)
+            for answer, given in zip(answers, scores, strict=True)
+        ]
 
     def _with_known_labels(self, answer: Answer) -> Answer:
         scores = distribution_of(answer)

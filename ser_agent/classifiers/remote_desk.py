@@ -100,7 +100,6 @@ class Desk:
 
     # What the thread that asks does.
 
-    @property
     def in_vain(self) -> bool:
         """Whether there is no use in asking, for no worker has been in sight for a while."""
         with self._changed:

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ser_agent.errors import SinkError
-from ser_agent.fleet_wire import CONTENT_TYPE, WireError, decode_presence, decode_reply
+from ser_agent.fleet_fields import WireError
+from ser_agent.fleet_wire import CONTENT_TYPE, decode_presence, decode_reply
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, STEP_S
 from ser_agent.sinks.mqtt_topics import Publication
 from ser_agent.sinks.mqtt_work import Delivery, Headers, WorkConnection

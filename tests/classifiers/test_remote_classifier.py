@@ -25,6 +25,7 @@ from support.scripted_worker import (
 
 from ser_agent.classifiers import remote
 from ser_agent.classifiers.remote import WORDS, RemoteClassifier
+from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier
 from ser_agent.errors import ClassificationError, ModelError
 from ser_agent.fleet_wire import Presence, decode_sound, encode_presence
 from ser_agent.ports import NON_SPEECH, Attributed, PluginContext, Unanswered
@@ -206,6 +207,17 @@ def test_while_no_worker_is_in_sight_the_fallback_answers(broker: Mosquitto, tmp
         classifier.classify([utterance()])
         assert classifier.counts()["fallback"] == 2
     classifier.close()
+
+
+def test_a_fallback_that_fails_is_counted_and_keeps_nobody_else_from_an_answer(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: object, _utterances: object) -> list[Answer]:
+        raise ZeroDivisionError
+
+    with loaded(broker.port, tmp_path, fallback={"type": "wav2vec2", "threads": 1}) as classifier:
+        monkeypatch.setattr(Wav2Vec2Classifier, "classify", fail)
+        assert classifier.classify([utterance(), utterance()]) == [Unanswered("fallback")] * 2
 
 
 def test_it_starts_without_a_broker_and_asks_once_there_is_one(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -61,7 +61,7 @@ class ScriptedWorker:
         )
         client.will_set(TOPICS.worker(name), b"", qos=1, retain=True)
         client.reconnect_delay_set(1, 1)
-        client.on_connect = lambda *_: client.subscribe(TOPICS.shared("workers"), qos=1)
+        client.on_connect = self._connected
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = self._heard
         presence = encode_presence(Presence(name, "workers", MODEL, LABELS, 0.45, "MIT", ("de",)))
@@ -107,12 +107,14 @@ class ScriptedWorker:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _connected(self, client: Client, *_: object) -> None:
+        client.subscribe(TOPICS.shared("workers"), qos=1)
+
     def _heard(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        properties = message.properties
-        assert properties is not None
+        properties: Any = message.properties
         question = Question(
             message.topic,
-            message.payload,
+            bytes(message.payload),
             message.qos,
             message.retain,
             properties.CorrelationData.decode(),
