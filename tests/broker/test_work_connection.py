@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.mqtt import Mosquitto, free_port, wait_until
+from support.security import make_authority, make_certificate, tls_settings
 
 from ser_agent.sinks.mqtt_client import VersionInDoubt
 from ser_agent.sinks.mqtt_options import Endpoint
@@ -17,8 +21,7 @@ from ser_agent.sinks.mqtt_work import LONGEST_WORK, Delivery, Headers, WorkConne
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from support.mqtt import Mosquitto
+    from pathlib import Path
 
 TOPIC = "work/room"
 HEADERS = Headers("audio/flac", "answers/room", b"id-1", 9, {"try": "1", "schema": "1"})
@@ -32,12 +35,14 @@ def to(port: int, name: str) -> Endpoint:
 class Client:
     """A connection and what came of it."""
 
-    def __init__(self, port: int, name: str, receive_maximum: int = 65_535) -> None:
+    def __init__(
+        self, port: int, name: str, receive_maximum: int = 65_535, endpoint: Endpoint | None = None
+    ) -> None:
         """Connect."""
         self.deliveries: list[Delivery] = []
         self.acknowledged: list[int] = []
         self.connection = WorkConnection(
-            to(port, name),
+            endpoint or to(port, name),
             on_delivery=self.deliveries.append,
             on_acknowledged=lambda number, _refusal: self.acknowledged.append(number),
             receive_maximum=receive_maximum,
@@ -217,3 +222,36 @@ def test_a_broker_that_speaks_no_mqtt_5_is_refused_with_the_reason() -> None:
         connection = WorkConnection(to(port, "hearer"), on_delivery=lambda _delivery: None)
         with pytest.raises(VersionInDoubt, match=r"sharing out work takes MQTT 5"):
             connection.connect(2.0)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("transport", ["tls", "websockets"])
+def test_sound_passes_whatever_it_travels_in(mosquitto: str, tmp_path: Path, transport: str) -> None:
+    port = free_port()
+    settings, context = f"listener {port} 127.0.0.1\nprotocol websockets", None
+    if transport == "tls":
+        make_certificate(make_authority(tmp_path, "ours"), "broker", "IP:127.0.0.1")
+        settings = tls_settings(tmp_path)
+        context = ssl.create_default_context(cafile=str(tmp_path / "ours.pem"))
+    with Mosquitto(mosquitto, tmp_path, settings) as broker:
+        if context is None:
+            endpoint = replace(to(port, "hearer"), transport="websockets", path="/mqtt")
+            wait_until(lambda: listens(port), "the second listener is there")
+        else:
+            endpoint = replace(to(broker.port, "hearer"), tls=context)
+        hearer = Client(port, "", endpoint=endpoint)
+        sayer = Client(port, "", endpoint=replace(endpoint, client_id="sayer"))
+        hearer.hear(TOPIC)
+        size = 1_500_000 if context else 20_000  # mosquitto 2.0.11 sends some 45 kB a second over websockets
+        sayer.say(bytes(size))
+        hearer.until(lambda: hearer.deliveries)
+        assert len(hearer.deliveries[0].payload) == size
+        hearer.deliveries[0].acknowledge()
+        hearer.connection.close()
+        sayer.connection.close()
