@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.command_line import Command
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's: of the nodes' processes and log files
@@ -30,7 +30,7 @@ pytestmark = [
 DATA = Path(__file__).resolve().parents[1] / "data"
 CLIPS = sorted(DATA.glob("*.opus"))
 COPIES = 4
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 @pytest.fixture(scope="module")
