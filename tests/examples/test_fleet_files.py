@@ -5,14 +5,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from support.examples import EXAMPLES
 
+from ser_agent.classifiers.remote import RemoteOptions
+from ser_agent.config import load
+from ser_agent.fleet.worker import check
 from ser_agent.fleet_wire import LONGEST_FLAC
+from ser_agent.sinks.mqtt_options import MqttOptions
+from ser_agent.sinks.mqtt_tls import tls_for
 
+ROOT = EXAMPLES.parent
 EXAMPLE = EXAMPLES / "fleet"
 EMQX = EXAMPLE / "emqx"
 
@@ -104,3 +114,46 @@ def test_add_user_wants_a_name() -> None:
     done = subprocess.run([EMQX / "add-user"], input="", capture_output=True, text=True, check=False)
     assert done.returncode == 64
     assert "usage" in done.stderr
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the configurations, and with what they ask for."""
+    monkeypatch.setenv("WORKER", "worker-1")
+    monkeypatch.setenv("MQTT_PASSWORD", "correct horse")
+    (tmp_path / "secrets.yaml").write_text("mqtt_password: battery staple\n", encoding="utf-8")
+    for file in ("satellite.yaml", "worker.yaml", "emqx/worker.yaml"):
+        (tmp_path / file.replace("/", "-")).write_bytes((EXAMPLE / file).read_bytes())
+    return tmp_path
+
+
+def test_the_satellites_configuration_is_one_and_encrypts_what_is_said(configured: Path) -> None:
+    config = load(configured / "satellite.yaml").config
+    assert isinstance(config.classifier, RemoteOptions)
+    assert config.classifier.username == config.site
+    assert tls_for(config.classifier.host, config.classifier.tls) is not None
+    assert config.vad.type == "webrtc"
+
+
+@pytest.mark.parametrize("file", ["worker.yaml", "emqx-worker.yaml"])
+def test_the_workers_configuration_is_one_that_a_worker_takes(configured: Path, file: str) -> None:
+    config = load(configured / file).config
+    (sink,) = config.sinks
+    assert isinstance(sink, MqttOptions)
+    check(sink)
+    assert sink.username == "worker-1"
+    assert config.classifier.type == "wav2vec2"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", ["ser-agent.service", "ser-agent-worker.service"])
+def test_systemd_takes_the_units_with_what_the_example_adds(tmp_path: Path, unit: str) -> None:
+    program = str(Path(sys.executable).with_name("ser-agent"))
+    (addition,) = (EXAMPLE / "systemd" / f"{unit}.d").iterdir()
+    (tmp_path / f"{unit}.d").mkdir()
+    for source, name in ((ROOT / "systemd" / unit, unit), (addition, f"{unit}.d/{addition.name}")):
+        text = source.read_text(encoding="utf-8").replace("/usr/local/bin/ser-agent", program)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(tmp_path / unit)]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
