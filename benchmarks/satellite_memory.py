@@ -91,9 +91,12 @@ class _Heard:
         self._topics: list[str] = []
         self._changed = threading.Condition()
         self._client = Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda *_: self._client.subscribe("#")
+        self._client.on_connect = self._connected
         self._client.on_message = self._note
         self._client.connect("127.0.0.1", port)
+
+    def _connected(self, client: Client, *_: object) -> None:
+        client.subscribe("#")
 
     def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         with self._changed:

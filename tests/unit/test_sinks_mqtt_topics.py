@@ -141,6 +141,7 @@ def test_info_is_retained_and_whole() -> None:
         "config_digest": "0" * 64,
         "instance": "01JDEC0DE",
         "recording": False,
+        "audio_sent_to": None,
     }
 
 
