@@ -17,7 +17,7 @@ from ser_agent.fleet.desk import Desk
 from ser_agent.fleet.link import Bell, Link, Place
 from ser_agent.fleet_wire import FleetTopics, Presence, encode_presence
 from ser_agent.signals import SIGNALS, held
-from ser_agent.sinks.mqtt_options import MqttOptions, endpoint_as
+from ser_agent.sinks.mqtt_options import MqttOptions, endpoint_as, warnings_about
 from ser_agent.sinks.mqtt_tls import is_this_machine, tls_for
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ class FleetWorker:
             self._classifier.close()
 
     def _work(self, notifier: Notifier) -> Mapping[str, int]:
+        for warning in warnings_about(self._broker):
+            log.warning("%s", warning)
         self._endpoint()
         info = self._classifier.load()
         bell = Bell()

@@ -72,7 +72,12 @@ def test_a_classifier_that_hangs_ends_the_worker_and_others_are_asked(
 ) -> None:
     hanging = Working(broker.port, tmp_path, time_limit_s=0.2)
     hanging.classifier.gate.clear()
-    asking = threading.Timer(0.2, lambda: (asker.see_worker(), asker.ask(1, some_sound(SLOW))))
+
+    def ask() -> None:
+        asker.see_worker()
+        asker.ask(1, some_sound(SLOW))
+
+    asking = threading.Thread(target=ask)
     asking.start()
     with pytest.raises(SerAgentError, match="the classifier hangs"):
         hanging.worker.work(Notifier({}))
