@@ -130,7 +130,8 @@ class RemoteLink:
             connection.subscribe([self._answers, self._topics.all_workers])
             while not self._stopping.is_set():
                 self._send(connection)
-                connection.step(min(STEP_S, self._desk.next_s()), wake=self._wake_out)
+                is_full = len(self._under_way) >= connection.window
+                connection.step(STEP_S if is_full else min(STEP_S, self._desk.next_s()), wake=self._wake_out)
                 with contextlib.suppress(BlockingIOError):
                     self._wake_out.recv(4096)
             connection.close(FAREWELL_S)
@@ -140,7 +141,7 @@ class RemoteLink:
             connection.drop()
 
     def _send(self, connection: WorkConnection) -> None:
-        for ask in self._desk.due(max(0, connection.window - len(self._under_way))):
+        for ask in self._desk.due(connection.window - len(self._under_way)):
             if len(ask.payload) + OVERHEAD_BYTES > connection.longest_packet:
                 self._tell(f"the broker takes at most {connection.longest_packet} bytes, too few for an utterance")
                 self._desk.refused(ask.id)
