@@ -69,11 +69,11 @@ def connected(address: str) -> Iterator[None]:
         ray.shutdown()
         raise UnavailableError(f"the Ray cluster {address}: {_first_line(error)}") from error
     _be_quiet()
-    try:
-        with redirect_stdout(Aside()):
+    with redirect_stdout(Aside()):
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def share_out(job: Job, files: Sequence[str], first_number: int) -> dict[int, list[str]]:

@@ -101,14 +101,14 @@ def sound(name: str) -> Iterator[Samples]:
         return
     try:
         system, path = located(name)
-        if system.get_file_info(path).size == 0:
-            raise AudioFileError(f"{name}: is empty")
         distant = _Distant(system.open_input_file(path))
     except (OSError, pa.ArrowException) as error:
         raise AudioFileError(f"{name}: {reason(error)}") from error
     except UnavailableError as error:
         raise AudioFileError(str(error)) from error
     with distant, io.BufferedReader(distant, BUFFER_BYTES) as raw:
+        if distant.size == 0:
+            raise AudioFileError(f"{name}: is empty")
         try:
             yield from stream_opened(name, raw)
         except AudioFileError:
@@ -136,6 +136,7 @@ class _Distant(io.RawIOBase):
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - Arrow has no types
         super().__init__()
+        self.size = int(file.size())
         self._file = file
         self._error: Exception | None = None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ser_agent.archives.records import Row
 
-SETTINGS = "archive.json"
+SETTINGS = "_archive.json"
 OBJECT_STORES = {"abfs", "gcs", "s3"}
 """There a file appears when it is complete, and renaming is copying."""
 
@@ -41,7 +41,7 @@ class Done:
 
 
 class Store:
-    """Parts ``part-000000.jsonl`` …, and ``archive.json``, which says how they were made."""
+    """Parts ``part-000000.jsonl`` …, and ``_archive.json``, which says how they were made."""
 
     def __init__(self, where: str, format_name: str) -> None:
         """Find the place. Nothing is made there yet.

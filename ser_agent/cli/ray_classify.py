@@ -34,11 +34,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SILENCE = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what matters is raised
+    "RAY_DEDUP_LOGS": "0",  # what it keeps back to count would come out at the very end, unguarded
+    "RAY_USAGE_STATS_ENABLED": "0",  # of a cluster that is started here: nothing is told to anybody
+}
+"""Environment that Ray reads as it is imported."""
+
 
 def execute(args: argparse.Namespace) -> int:
     """Have recordings heard on a cluster; print a line for each utterance, or keep the rows in a folder."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # of a cluster that is started here: nothing is told to anybody
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read as Ray is imported; what matters is raised
+    os.environ.update(SILENCE)
     try:
         from ser_agent.archives import cluster, job, store
     except ImportError as error:

@@ -101,9 +101,9 @@ def test_a_store_keeps_to_its_settings_and_names_those_that_differ(tmp_path: Pat
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "part-000000.parquet").write_bytes(b"somebody's")
-    with pytest.raises(ConfigError, match=r"holds parts, but no archive\.json"):
+    with pytest.raises(ConfigError, match=r"holds parts, but no _archive\.json"):
         Store(str(tmp_path), "parquet").open(SETTINGS)
-    (tmp_path / "archive.json").write_text("[")
+    (tmp_path / "_archive.json").write_text("[")
     with pytest.raises(ConfigError, match="is damaged"):
         Store(str(tmp_path), "parquet").open(SETTINGS)
 
