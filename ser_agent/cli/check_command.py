@@ -31,11 +31,18 @@ def execute(args: argparse.Namespace) -> int:
     print(f"configuration: valid ({loaded.file or 'defaults'})")
     state = StateFile() if loaded.file is None else state_of_another(loaded.file, state_folder())
     code = EX_OK
-    for name, sink in Workshop(loaded, state).sinks().items():
-        for warning in getattr(sink, "warnings", list)():
-            print(f"sink {name}: WARNING: {warning}")
+    workshop = Workshop(loaded, state)
+    _warn(f"classifier {loaded.config.classifier.type}", workshop.classifier())
+    for name, sink in workshop.sinks().items():
+        _warn(f"sink {name}", sink)
         code = max(code, _report(name, sink))
     return max(code, _check_live(loaded) if args.live else EX_OK)
+
+
+def _warn(name: str, part: object) -> None:
+    """Parts with an operation ``warnings()`` may have something to say that needs nothing to be opened."""
+    for warning in getattr(part, "warnings", list)():
+        print(f"{name}: WARNING: {warning}")
 
 
 def _report(name: str, sink: EventSink) -> int:

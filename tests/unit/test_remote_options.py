@@ -11,6 +11,7 @@ import pytest
 
 from ser_agent.classifiers.remote import RemoteOptions
 from ser_agent.classifiers.wav2vec2 import Wav2Vec2Options
+from ser_agent.cli import main
 from ser_agent.config import Loaded, load
 from ser_agent.config_text import show
 from ser_agent.errors import ConfigError
@@ -111,3 +112,10 @@ def test_a_satellite_without_a_fallback_imports_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_check_says_that_sound_leaves_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "agent.yaml").write_text("classifier: {type: remote, host: broker.example}\nsinks: []\n")
+    assert main(["check", "--config", str(tmp_path / "agent.yaml")]) == 0
+    told = "classifier remote: WARNING: the sound of every utterance is sent to the broker broker.example"
+    assert told in capsys.readouterr().out
