@@ -37,6 +37,8 @@ MODEL_FOLDER = ROOT / "ser_agent" / "model"
 CONTRIBUTED = "com.microsoft"
 OPSET = 17
 IR_VERSION = 8
+GELU_LOWEST = 0.17
+"""No output of the activation function is further below 0."""
 _BYTES: dict[int, int] = {TensorProto.FLOAT: 4, TensorProto.INT8: 1}
 
 
@@ -87,7 +89,8 @@ def _front_end(graph: _Graph, config: Mapping[str, Any]) -> str:
     for index, (width, kernel, stride) in enumerate(layers):
         name = CONVOLUTION.format(index)
         unfold = _unfold_states if index else _unfold_samples
-        states = graph.dense(unfold(graph, states, kernel, stride), f"{name}.conv", kernel * channels, width)
+        unfolded = unfold(graph, states, kernel, stride)
+        states = graph.dense(unfolded, f"{name}.conv", kernel * channels, width, activated=index > 0)
         states = graph.gelu(graph.norm(states, f"{name}.layer_norm", width))
         channels = width
     states = graph.norm(states, f"{PROJECTION}.layer_norm", channels)
@@ -153,7 +156,8 @@ def _layer(graph: _Graph, config: Mapping[str, Any], name: str, states: str) -> 
     states = graph.node("Add", states, graph.dense(heard, f"{name}.attention.out_proj", width, width))
     normed = graph.norm(states, f"{name}.final_layer_norm", width)
     thought = graph.gelu(graph.dense(normed, f"{name}.feed_forward.intermediate_dense", width, inner))
-    return graph.node("Add", states, graph.dense(thought, f"{name}.feed_forward.output_dense", inner, width))
+    told = graph.dense(thought, f"{name}.feed_forward.output_dense", inner, width, activated=True)
+    return graph.node("Add", states, told)
 
 
 class _Graph:
@@ -185,15 +189,30 @@ class _Graph:
         parts = self.weight(f"{name}.weight", width), self.weight(f"{name}.bias", width)
         return self.node("LayerNormalization", states, *parts, axis=-1, epsilon=1e-5)
 
-    def dense(self, states: str, name: str, inputs: int, outputs: int) -> str:
-        """A linear layer; one of 8 bits rounds its input to 8 bits, too, by the range that it has."""
+    def dense(self, states: str, name: str, inputs: int, outputs: int, *, activated: bool = False) -> str:
+        """A linear layer; one of 8 bits rounds its input to 8 bits, too, by the range that it has.
+
+        Args:
+            states: the input.
+            name: of the layer.
+            inputs: channels.
+            outputs: channels.
+            activated: the input is the activation function's. Normalised frames are equally large, such frames are
+                not: the loudest would leave the others few steps, so before rounding each is made as large as 1.
+        """
         bias = self.weight(f"{name}.bias", outputs)
-        if is_rounded(name, self._precision):
-            matrix = self.weight(f"{name}.int8", inputs, outputs, kind=TensorProto.INT8)
-            scale = self.weight(f"{name}.scale", outputs)
-            return self.node("DynamicQuantizeMatMul", states, matrix, scale, "", bias, domain=CONTRIBUTED)
-        product = self.node("MatMul", states, self.weight(f"{name}.weight", inputs, outputs))
-        return self.node("Add", product, bias)
+        if not is_rounded(name, self._precision):
+            product = self.node("MatMul", states, self.weight(f"{name}.weight", inputs, outputs))
+            return self.node("Add", product, bias)
+        matrix = self.weight(f"{name}.int8", inputs, outputs, kind=TensorProto.INT8)
+        parts = matrix, self.weight(f"{name}.scale", outputs)
+        if not activated:
+            return self.node("DynamicQuantizeMatMul", states, *parts, "", bias, domain=CONTRIBUTED)
+        largest = self.node("ReduceMax", states, axes=[2], keepdims=1)
+        size = self.node("Max", largest, self.number("lowest", GELU_LOWEST))
+        scaled = self.node("Div", states, size)
+        product = self.node("DynamicQuantizeMatMul", scaled, *parts, domain=CONTRIBUTED)
+        return self.node("Add", self.node("Mul", product, size), bias)
 
     def weight(self, name: str, *shape: int, kind: int = TensorProto.FLOAT) -> str:
         """A weight whose value comes from elsewhere."""
@@ -208,6 +227,11 @@ class _Graph:
         """A constant list of integers."""
         name = f"[{','.join(map(str, values))}]"
         self._tensors[name] = numpy_helper.from_array(np.array(values, np.int64), name)
+        return name
+
+    def number(self, name: str, value: float) -> str:
+        """A constant in single precision."""
+        self._tensors[name] = numpy_helper.from_array(np.array(value, np.float32), name)
         return name
 
     def model(self, labels: int) -> ModelProto:
