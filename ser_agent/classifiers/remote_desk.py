@@ -58,6 +58,7 @@ class Asked:
         tries: used up.
         sent: how often.
         due_s: when it is to be sent; None where it is on its way.
+        unconfirmed_s: since when the broker has owed its acknowledgement; None where it does not.
         takers: workers that have it now.
         answer: what came of it; None while it is open.
     """
@@ -69,6 +70,7 @@ class Asked:
     tries: int = 0
     sent: int = 0
     due_s: float | None = 0.0
+    unconfirmed_s: float | None = None
     takers: set[str] = field(default_factory=set)
     answer: Answer | None = None
 
@@ -152,11 +154,14 @@ class Desk:
 
     def _look(self, one: Asked, now_s: float) -> float:
         """Close the books on an utterance whose time is over; when to look again."""
+        alone_s = [] if one.unconfirmed_s is None else [one.unconfirmed_s]
+        if self._lost_s is not None:
+            alone_s.append(max(self._lost_s, one.asked_at))
         limit_s = one.deadline_s
-        if self._lost_s is not None and self._patience.has_fallback:
-            limit_s = min(limit_s, max(self._lost_s, one.asked_at) + self._patience.no_worker_s)
+        if alone_s and self._patience.has_fallback:
+            limit_s = min(limit_s, min(alone_s) + self._patience.no_worker_s)
         if now_s >= limit_s:
-            self._settle(one, Unanswered("expired" if self._lost_s is None else "no_worker"))
+            self._settle(one, Unanswered("no_worker" if alone_s else "expired"))
         return limit_s
 
     # What the thread of the connection does.
@@ -167,6 +172,7 @@ class Desk:
             self._connected = self._tried = True
             for one in self._open.values():
                 one.takers.clear()
+                one.unconfirmed_s = None
                 one.due_s = 0.0
 
     def disconnected(self) -> None:
@@ -198,6 +204,8 @@ class Desk:
         self._counts["again"] += one.sent > 0
         one.sent += 1
         one.due_s = None
+        one.unconfirmed_s = now_s
+        self._changed.notify_all()
         return Ask(
             one.id,
             self._site,
@@ -210,12 +218,14 @@ class Desk:
     def arrived(self, utterance_id: str, *, heard: bool) -> None:
         """The broker has an utterance; and tells, where it can, whether anybody has subscribed to it."""
         with self._changed:
+            one = self._open.get(utterance_id)
+            if one is not None:
+                one.unconfirmed_s = None
             if heard:
                 if self._workers:
                     self._lost_s = None
                 return
             self._lose_sight()
-            one = self._open.get(utterance_id)
             if one is not None:
                 one.due_s = self._clock() + UNHEARD_S
 

@@ -209,6 +209,22 @@ def test_while_no_worker_is_in_sight_the_fallback_answers(broker: Mosquitto, tmp
     classifier.close()
 
 
+def test_a_broker_that_hangs_is_not_waited_for_where_there_is_a_fallback(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    fallback = {"type": "wav2vec2", "threads": 1}
+    with (
+        ScriptedWorker(broker.port, answers),
+        loaded(broker.port, tmp_path, fallback=fallback, answer_within_s=25) as classifier,
+    ):
+        broker.suspend()
+        (answer,) = classifier.classify([utterance()])
+        broker.resume()
+        assert answer is NON_SPEECH or isinstance(answer, Attributed)
+        assert classifier.counts()["fallback"] == 1
+        wait_until(lambda: classifier.counts()["duplicates"] == 1, "the worker's answer comes, too late")
+
+
 def test_a_fallback_that_fails_is_counted_and_keeps_nobody_else_from_an_answer(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

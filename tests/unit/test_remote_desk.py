@@ -172,6 +172,17 @@ def test_with_a_fallback_it_waits_only_until_no_worker_was_in_sight_for_a_while(
     assert world.desk.wait([one]) == [Unanswered("no_worker")]
 
 
+def test_with_a_fallback_a_broker_that_acknowledges_nothing_is_not_waited_for() -> None:
+    world = World(Patience(10.0, 2.0, 16, has_fallback=True))
+    world.comes("w")
+    one, other = world.desk.ask([b"1", b"2"])
+    world.send()
+    world.desk.arrived(other.id, heard=True)
+    world.now_s += 2.0
+    assert world.desk.wait([one]) == [Unanswered("no_worker")]
+    assert is_open(other)
+
+
 def test_it_is_not_in_vain_before_a_worker_could_have_come() -> None:
     world = World()
     assert not world.desk.in_vain()
