@@ -13,7 +13,7 @@ import soundfile
 
 pytest.importorskip("pyarrow")
 
-from ser_agent.archives import hearing
+from ser_agent.app import Workshop
 from ser_agent.archives.hearing import Hearer
 from ser_agent.archives.job import answers_depend_on, make_job
 from ser_agent.archives.records import as_record
@@ -76,7 +76,7 @@ def test_an_utterance_without_an_answer_is_a_row_with_the_reason(monkeypatch: py
         def __init__(self) -> None:
             super().__init__(lambda heard: Unanswered("busy") if len(heard.samples) > 32_000 else {"sad": 1.0})
 
-    monkeypatch.setattr(hearing.Workshop, "classifier", lambda _: Choosy())
+    monkeypatch.setattr(Workshop, "classifier", lambda _: Choosy())
     rows = Hearer(make_job(load(), segment=False, top=3)).rows([str(clip) for clip in CLIPS])
     assert len(rows) == len(CLIPS)
     told = {row["error"] is None for row in rows}

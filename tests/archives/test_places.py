@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class Failing(io.RawIOBase):
     def size(self) -> int:
         return len(self._content.getvalue())
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any buffer
         if self._content.tell() >= self._breaks_after:
             raise ConnectionResetError(104, "connection reset by peer")
         part = self._content.read(min(len(buffer), 65_536))

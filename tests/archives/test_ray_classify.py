@@ -52,7 +52,7 @@ class Played:
 
     def answers(self, job: Job, parts: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, cluster.Answer]]:
         hearer = Hearer(job)
-        for count, (number, files) in enumerate(reversed(parts.items())):
+        for count, (number, files) in enumerate(reversed(list(parts.items()))):
             if count == self.dies_after:
                 raise KeyboardInterrupt
             self.parts.append((number, files))
