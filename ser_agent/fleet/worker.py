@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import queue
@@ -157,27 +158,17 @@ class FleetWorker:
         Raises:
             SerAgentError: a thread hangs or has ended.
         """
-        told, report_at_s = "", time.monotonic() + REPORT_S
+        reporter = _Reporter(notifier)
         while True:
-            try:
+            with contextlib.suppress(queue.Empty):
                 signum = self._signals.get(timeout=TICK_S)
-            except queue.Empty:
-                pass
-            else:
                 log.info("%s: finishing what was begun", signal.Signals(signum).name)
                 return
             fault = bench.fault or (None if link.alive else "the connection's thread has ended")
             if fault is not None:
                 raise SerAgentError(fault)
             notifier.alive()
-            if time.monotonic() < report_at_s and told:
-                continue
-            report_at_s = time.monotonic() + REPORT_S
-            text = summary(desk.counts)
-            if told not in {"", text}:
-                log.info("%s", text)
-            told = text
-            notifier.status(f"{'connected' if link.connected else 'no broker'}; {text}")
+            reporter.report(summary(desk.counts), connected=link.connected)
 
     def _place(self, info: ModelInfo) -> Place:
         post, topics = self._post, self._topics
@@ -203,6 +194,27 @@ class FleetWorker:
         """The broker, under an identifier of our own: the configured one is the agent's."""
         name = f"ser-agent-worker-{self._post.name}"
         return dataclasses.replace(endpoint_as(name, self._broker, self._context), client_id=name)
+
+
+class _Reporter:
+    """Tells the log and the supervisor how things are: once a minute, and when the broker comes or goes."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._connected: bool | None = None
+        self._logged = summary({})
+        self._due_s = time.monotonic() + REPORT_S
+
+    def report(self, text: str, *, connected: bool) -> None:
+        is_due = time.monotonic() >= self._due_s
+        if is_due:
+            self._due_s = time.monotonic() + REPORT_S
+        if is_due or connected is not self._connected:
+            self._connected = connected
+            self._notifier.status(f"{'connected' if connected else 'no broker'}; {text}")
+        if is_due and text != self._logged:
+            self._logged = text
+            log.info("%s", text)
 
 
 def check(broker: MqttOptions) -> None:

@@ -129,6 +129,27 @@ def test_a_broker_that_comes_back_finds_the_worker_and_gets_the_answers(
     assert working.counts == {"asked": 2, "answered": 2}
 
 
+def test_what_has_come_of_everything_is_logged_once_in_a_while(
+    asker: Asker,
+    broker: Mosquitto,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "ser_agent.fleet.worker")
+    monkeypatch.setattr("ser_agent.fleet.worker.TICK_S", 0.05)
+    monkeypatch.setattr("ser_agent.fleet.worker.REPORT_S", 0.05)
+    with Working(broker.port, tmp_path) as working:
+        asker.see_worker()
+        asker.ask(1)
+        text = "1 asked, 1 answered, 0 non_speech, 0 failed, 0 expired"
+        wait_until(lambda: text in caplog.messages, "it is logged")
+        time.sleep(0.3)
+        assert caplog.messages.count(text) == 1  # nothing new, nothing to say
+        working.stop()
+    assert caplog.messages[-1] == f"done: {text}"
+
+
 def test_two_workers_share_the_work(asker: Asker, working: Working, broker: Mosquitto, tmp_path: Path) -> None:
     with Working(broker.port, tmp_path, name="w2"):
         wait_until(lambda: asker.workers.get("w2"), "the second comes", PATIENCE_S)

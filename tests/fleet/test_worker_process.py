@@ -85,5 +85,6 @@ def test_a_worker_waits_for_its_broker_and_says_so_once(broker: Mosquitto, tmp_p
         broker.start()
         with Asker(broker.port) as asker:
             assert asker.see_worker() == "early"
+        worker.wait_for("STATUS=connected; 0 asked")
         assert worker.stop() == 0
         assert worker.log.count("trying again until it works") == 1
