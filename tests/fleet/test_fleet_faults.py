@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -71,9 +72,8 @@ def house_broker(mosquitto: str, folder: Path) -> Iterator[Mosquitto]:
 @pytest.fixture(scope="module")
 def all_workers(house_broker: Mosquitto, folder: Path) -> Iterator[Crew]:
     """The three workers, started where they are wanted."""
-    crew = Crew(*(WorkerProcess(folder, house_broker.port, f"worker-{n}") for n in (1, 2, 3)))
-    yield crew
-    crew.end()
+    with Crew(*(WorkerProcess(folder, house_broker.port, f"worker-{n}") for n in (1, 2, 3))) as crew:
+        yield crew
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +138,15 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
     victim = crew.workers[0]
     with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
         for satellite in satellites.all:
-            satellites.say(satellite, [(SLEEP, 20 + number) for number in range(3)], together=3)
+            satellites.say(satellite, [(SLEEP, 60 + number) for number in range(3)], together=3)
         wait_until(lambda: begun(spy, victim.name), "the worker has begun with something")
         victim.kill()
-        at_the_kill = begun(spy, victim.name)
         conserved(satellites, answered=3 * SATELLITES)
         assert satellites.counts()["again"] >= 1
-    assert at_the_kill
+    unfinished = begun(spy, victim.name)
+    assert unfinished
     others = {reply["id"]: reply["worker"] for reply in replies(spy, "answered") if reply["worker"] != victim.name}
-    assert at_the_kill <= set(others)
+    assert unfinished <= set(others)
 
 
 def begun(spy: Listener, worker: str) -> set[str]:
@@ -170,54 +170,80 @@ def test_a_broker_that_is_restarted_loses_nothing(
     assert len(answers_of(spy)) <= 4 * SATELLITES
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_storm_of_kills_and_restarts_loses_nothing(
+    house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
+) -> None:
+    """What was twice in the hands of a worker that was killed counts as poisoned: nobody can know better."""
+    chance = random.Random(25)  # noqa: S311 - that it comes out alike each time
+    keys = {"answer_within_s": ANSWER_WITHIN_S, "no_worker_after_s": ANSWER_WITHIN_S}
+    with Satellites(house_broker.port, folder, SATELLITES, **keys) as satellites:
+        for satellite in satellites.all:
+            satellites.say(satellite, [(SLEEP, 10 + n) for n in range(30)], together=3, pause_s=0.2)
+        for _ in range(12):
+            time.sleep(chance.uniform(0.5, 2.0))
+            if chance.random() < 0.25:
+                house_broker.stop()
+                house_broker.start()
+            else:
+                victim = chance.choice(crew.workers)
+                victim.kill()
+                victim.start()
+        satellites.join()
+        outcomes = satellites.outcomes
+    assert set(outcomes) <= {"answered", "poisoned"}
+    assert outcomes.total() == satellites.asked == 30 * SATELLITES
+    assert outcomes["poisoned"] < SATELLITES
+
+
 def test_a_slow_worker_holds_up_nobody_for_good(
     house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
 ) -> None:
-    slow = Crew(WorkerProcess(folder, house_broker.port, "slow", delay_s=0.4, batch=2))
-    slow.complete(spy)
-    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
-        satellites.talk(2, together=2)
-        conserved(satellites, answered=2 * SATELLITES)
-    by = Counter(reply["worker"] for reply in replies(spy, "answered"))
-    assert by["slow"] > 0
-    assert set(answers_of(spy).values()) == {1}
-    slow.end()
+    with Crew(WorkerProcess(folder, house_broker.port, "slow", delay_s=0.4, batch=2)) as slow:
+        slow.complete(spy)
+        with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+            satellites.talk(2, together=2)
+            conserved(satellites, answered=2 * SATELLITES)
+        by = Counter(reply["worker"] for reply in replies(spy, "answered"))
+        assert by["slow"] > 0
+        assert set(answers_of(spy).values()) == {1}
 
 
 def test_workers_come_and_go_while_everybody_talks(
     house_broker: Mosquitto, spy: Listener, folder: Path, crew: Crew
 ) -> None:
     """Begins with three, one leaves, another one comes: nobody notices."""
-    newcomer = Crew(WorkerProcess(folder, house_broker.port, "newcomer"))
-    with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
-        for satellite in satellites.all:
-            satellites.say(satellite, [(SLEEP, 5 + number) for number in range(6)], together=2)
-        wait_until(lambda: len(replies(spy, "answered")) > SATELLITES // 4, "some are answered")
-        assert crew.workers[2].stop() == 0
-        newcomer.complete(spy)
-        satellites.talk(2)
-        conserved(satellites, answered=8 * SATELLITES)
-    by = Counter(reply["worker"] for reply in replies(spy, "answered"))
-    assert by["newcomer"] > 0
-    assert by[crew.workers[2].name] > 0
-    newcomer.end()
+    with Crew(WorkerProcess(folder, house_broker.port, "newcomer")) as newcomer:
+        with Satellites(house_broker.port, folder, SATELLITES, answer_within_s=ANSWER_WITHIN_S) as satellites:
+            for satellite in satellites.all:
+                satellites.say(satellite, [(SLEEP, 5 + number) for number in range(6)], together=2)
+            wait_until(lambda: len(replies(spy, "answered")) > SATELLITES // 4, "some are answered")
+            assert crew.workers[2].stop() == 0
+            newcomer.complete(spy)
+            satellites.talk(2)
+            conserved(satellites, answered=8 * SATELLITES)
+        by = Counter(reply["worker"] for reply in replies(spy, "answered"))
+        assert by["newcomer"] > 0
+        assert by[crew.workers[2].name] > 0
 
 
 def test_overload_sheds_what_has_waited_too_long_and_the_newest_are_answered(
     house_broker: Mosquitto, spy: Listener, folder: Path
 ) -> None:
-    only = Crew(WorkerProcess(folder, house_broker.port, "only", delay_s=0.25, batch=1, base_topic="busy"))
-    only.complete(spy)
-    with Satellites(house_broker.port, folder, SATELLITES, base_topic="busy", answer_within_s=2.0) as satellites:
-        satellites.talk(3, together=3)
-        satellites.join()
-        shed = satellites.outcomes
-        assert set(shed) == {"answered", "expired"}
-        assert shed.total() == satellites.asked
-        assert shed["expired"] > shed["answered"] > 0
-        late = satellites.all[-1]
-        wait_until(lambda: late.ask([(ANSWER, 7)]) == ["answered"], "what comes later is answered")
-    only.end()
+    with Crew(WorkerProcess(folder, house_broker.port, "only", delay_s=0.25, batch=1, base_topic="busy")) as only:
+        only.complete(spy)
+        with Satellites(
+            house_broker.port, folder, SATELLITES, base_topic="busy", answer_within_s=2.0
+        ) as satellites:
+            satellites.talk(3, together=3)
+            satellites.join()
+            shed = satellites.outcomes
+            assert set(shed) == {"answered", "expired"}
+            assert shed.total() == satellites.asked
+            assert shed["expired"] > shed["answered"] > 0
+            late = satellites.all[-1]
+            wait_until(lambda: late.ask([(ANSWER, 7)]) == ["answered"], "what comes later is answered")
 
 
 def test_what_kills_two_workers_is_given_to_no_third_and_the_others_are_answered(
@@ -233,11 +259,12 @@ def test_what_kills_two_workers_is_given_to_no_third_and_the_others_are_answered
 
 
 def test_with_no_worker_left_it_is_said_so_soon(house_broker: Mosquitto, spy: Listener, folder: Path) -> None:
-    with Satellites(house_broker.port, folder, 2, base_topic="nobody", no_worker_after_s=0.2) as satellites:
+    keys = {"base_topic": "nobody", "no_worker_after_s": 0.2, "answer_within_s": ANSWER_WITHIN_S}
+    with Satellites(house_broker.port, folder, 2, **keys) as satellites:
         began_s = time.monotonic()
         satellites.talk(2)
         conserved(satellites, no_worker=4)
-        assert time.monotonic() - began_s < 10.0  # answer_within_s, which is what it would be otherwise
+        assert time.monotonic() - began_s < ANSWER_WITHIN_S
     assert not replies(spy, "answered")
 
 
@@ -249,17 +276,16 @@ def test_three_workers_with_the_real_model_hear_what_is_heard_here(
 ) -> None:
     model, clips, here = heard_here
     names = ("real-1", "real-2", "real-3")
-    real = Crew(
+    with Crew(
         *(WorkerProcess(folder, house_broker.port, name, delay_s=None, base_topic="real") for name in names)
-    )
-    real.complete(spy)
-    remote = make_remote(
-        house_broker.port, folder, "living-room", base_topic="real", answer_within_s=ANSWER_WITHIN_S
-    )
-    assert remote.load().labels == model.labels
-    there = remote.classify([heard_now(clip.copy()) for clip in clips])
-    remote.close()
-    for far, near in zip(there, here, strict=True):
-        assert far == pytest.approx(near, abs=1e-3)
-    assert {reply["model"] for reply in replies(spy, "answered")} == {model.name}
-    real.end()
+    ) as real:
+        real.complete(spy)
+        remote = make_remote(
+            house_broker.port, folder, "living-room", base_topic="real", answer_within_s=ANSWER_WITHIN_S
+        )
+        assert remote.load().labels == model.labels
+        there = remote.classify([heard_now(clip.copy()) for clip in clips])
+        remote.close()
+        for far, near in zip(there, here, strict=True):
+            assert far == pytest.approx(near, abs=1e-3)
+        assert {reply["model"] for reply in replies(spy, "answered")} == {model.name}

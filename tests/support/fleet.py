@@ -137,7 +137,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "ser_agent", "worker", "--config", self._config, "--name", self.name]
+        command = [sys.executable, "-m", "ser_agent", "worker", "--config", str(self._config), "--name", self.name]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--batch", str(self._batch)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -161,7 +161,6 @@ class WorkerProcess:
         return self._log.read_text(encoding="utf-8")
 
     def __enter__(self) -> Self:
-        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,18 +179,21 @@ class Crew:
         for worker in self.workers:
             if not worker.runs:
                 worker.start()
-        for worker in self.workers:
-            wait_until(lambda name=worker.name: name in workers_in_sight(spy), f"{worker.name} is up", START_S)
+        names = {worker.name for worker in self.workers}
+        wait_until(lambda: names <= workers_in_sight(spy), f"{', '.join(sorted(names))} are up", START_S)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        """Nothing runs yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End those that run, each of which has to end well."""
         running = [worker for worker in self.workers if worker.runs]
-        try:
-            for worker in running:
-                assert worker.stop() == 0, worker.log
-        finally:
-            for worker in running:
-                worker.__exit__()
+        codes = []
+        for worker in running:
+            with worker:
+                codes.append(worker.stop())
+        assert kind is not None or not any(codes), [worker.log for worker in running]
 
 
 @dataclass
