@@ -9,6 +9,7 @@ what batches save; the broker's own limits.
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Process: TypeAlias = Generator[simpy.Event, Any, None]
 
 Dealing: TypeAlias = Literal["in turn", "one queue"]
+LOAD_MOST: Final = 0.8
 SHED_MOST: Final = 0.001
 LATENCY_MOST_S: Final = 1.0
 
@@ -107,13 +109,14 @@ class Outcome:
         return float(np.quantile(self.waits_s, quantile)) if self.waits_s else float("inf")
 
 
-def simulate(fleet: Fleet, seconds: float, seed: int = 0) -> Outcome:
+def simulate(fleet: Fleet, seconds: float, seed: int = 0, settle_s: float = 0.0) -> Outcome:
     """Let a fleet work.
 
     Args:
         fleet: of whom.
-        seconds: how long, in simulated time.
+        seconds: how long it is watched, in simulated time.
         seed: of chance.
+        settle_s: how long it works before that; what waits then counts as asked at the beginning.
     """
     rng = np.random.default_rng(seed)
     world = simpy.Environment()
@@ -122,7 +125,13 @@ def simulate(fleet: Fleet, seconds: float, seed: int = 0) -> Outcome:
     world.process(_rooms(world, fleet, queues, rng, outcome))
     for number in range(fleet.workers):
         world.process(_worker(world, fleet, queues[number % len(queues)], outcome))
-    world.run(until=seconds)
+    if settle_s > 0:
+        world.run(until=settle_s)
+        outcome.asked -= outcome.shed + outcome.answered
+        outcome.shed = 0
+        outcome.waits_s.clear()
+        outcome.latencies_s.clear()
+    world.run(until=settle_s + seconds)
     outcome.open = outcome.asked - outcome.shed - outcome.answered
     return outcome
 
@@ -157,12 +166,12 @@ def _worker(world: simpy.Environment, fleet: Fleet, queue: simpy.Store, outcome:
 
 
 def workers_needed(fleet: Fleet, seconds: float, most: int = 1024) -> int:
-    """The fewest workers with which nearly nothing is shed and 95 of 100 answers come within a second.
+    """The fewest workers with a fifth of their time to spare that shed nearly nothing and answer within a second.
 
     Raises:
         ValueError: ``most`` are not enough.
     """
-    workers = max(int(fleet.asked_per_s * fleet.mean_service_s), 1)
+    workers = math.ceil(fleet.asked_per_s * fleet.mean_service_s / LOAD_MOST)
     while workers <= most:
         outcome = simulate(replace(fleet, workers=workers), seconds)
         if outcome.shed_share <= SHED_MOST and outcome.latency_s(0.95) <= LATENCY_MOST_S:

@@ -49,9 +49,9 @@ def test_lengths_that_differ_make_them_wait_longer() -> None:
 
 def test_twice_as_much_as_can_be_done_sheds_half_and_the_rest_is_answered_in_time() -> None:
     fleet = at_load(2.0, replace(FLEET, expires_s=1.0))
-    outcome = simulate(fleet, seconds=300.0)
+    outcome = simulate(fleet, seconds=200.0, settle_s=5.0)
     assert outcome.shed_share == pytest.approx(0.5, abs=0.02)
-    assert outcome.answered == pytest.approx(300.0 / fleet.mean_service_s, rel=0.02)
+    assert outcome.answered == pytest.approx(200.0 / fleet.mean_service_s, rel=0.02)
     assert outcome.latency_s(1.0) <= fleet.expires_s + fleet.mean_service_s + 1e-9
 
 
@@ -70,7 +70,7 @@ def test_the_way_over_the_broker_is_added_twice() -> None:
 def test_as_many_workers_are_needed_as_there_is_work_and_a_little_room() -> None:
     fleet = at_load(5.0)
     needed = workers_needed(fleet, seconds=60.0)
-    assert 5 <= needed <= 8
+    assert 5 / 0.8 <= needed <= 9
     assert workers_needed(replace(fleet, dealing="in turn"), seconds=60.0) >= needed
 
 
@@ -85,10 +85,13 @@ def test_too_few_workers_are_said_to_be_too_few() -> None:
     workers=st.integers(1, 5),
     dealing=st.sampled_from(["in turn", "one queue"]),
     seed=st.integers(0, 2**32 - 1),
+    settle_s=st.sampled_from([0.0, 2.0]),
 )
-def test_every_utterance_is_answered_shed_or_open(load: float, workers: int, dealing: str, seed: int) -> None:
+def test_every_utterance_is_answered_shed_or_open(
+    load: float, workers: int, dealing: str, seed: int, settle_s: float
+) -> None:
     fleet = at_load(load, replace(FLEET, workers=workers, dealing=dealing, expires_s=0.5))  # type: ignore[arg-type]
-    outcome = simulate(fleet, seconds=10.0, seed=seed)
+    outcome = simulate(fleet, seconds=8.0, seed=seed, settle_s=settle_s)
     assert outcome.asked == outcome.answered + outcome.shed + outcome.open
     assert outcome.open >= 0
     assert all(wait_s >= 0 for wait_s in outcome.waits_s)
