@@ -49,6 +49,8 @@ def distil_layers(settings: Settings, model: Wav2Vec2Model) -> None:
     )
     parts = {"model": model, "optimizer": optimizer}
     progress.resume(parts)
+    if not progress.step:
+        progress.say(lesson.told())
     # Those who go on hear other crops than they have heard.
     drawer = CropDrawer(settings, goal.crop_s, np.random.default_rng([settings.seed, _STAGE, progress.step]))
     while progress.share < 1.0:
@@ -61,7 +63,7 @@ def distil_layers(settings: Settings, model: Wav2Vec2Model) -> None:
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
         if progress.step % _PRINT_STEPS == 0 or progress.share >= 1.0:
-            progress.say(f"relative squared errors {' '.join(f'{error:.4f}' for error in lesson.errors())}")
+            progress.say(lesson.told())
         if progress.due:
             progress.save(parts)
 
@@ -104,9 +106,10 @@ class _Lesson:
         return torch.stack(losses).mean(), errors
 
     @torch.no_grad()
-    def errors(self) -> list[float]:
+    def told(self) -> str:
         """Tell each layer's squared error, as a share of the variance, on the same crops each time."""
-        return self.distance(self._checked)[1]
+        errors = self.distance(self._checked)[1]
+        return f"relative squared errors {' '.join(f'{error:.4f}' for error in errors)}"
 
     def _given(self, crops: Crops) -> list[torch.Tensor]:
         """What comes out of each of the model's layers, the last one's normalised."""
