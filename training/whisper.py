@@ -58,7 +58,9 @@ class WhisperStates:
     def _layer(self, name: str, states: torch.Tensor) -> torch.Tensor:
         normed = self._norm(f"{name}self_attn_layer_norm", states)
         query, key, value = (
-            self._linear(f"{name}self_attn.{part}_proj", normed).unflatten(-1, (self._heads, -1)).transpose(1, 2)
+            self._linear(f"{name}self_attn.{part}_proj", normed)
+            .reshape(*normed.shape[:2], self._heads, -1)
+            .transpose(1, 2)
             for part in "qkv"
         )
         heard = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
