@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,4 +130,5 @@ def differences(engines: dict[str, Classify], sounds: Sequence[Samples]) -> dict
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # the quantiser's advice on how to call it
     main()

@@ -1,6 +1,6 @@
 """What 8 bits cost: UAR on the ``dev`` speakers in single precision and rounded.
 
-    python -m benchmarks.quantisation [--most 500] [--static]
+    python -m benchmarks.quantisation [--most 500] [--others] [--corpus nemo] [--static]
 
 ``int8`` is what the agent takes on this processor, and ``int8, seven bits`` what it takes on x86 without VNNI:
 its weights are rounded more coarsely. Both take the range of each matrix product's input from the input itself;
@@ -64,6 +64,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, default=Path(__file__).parents[2] / "shared" / "corpora")
     parser.add_argument("--most", type=int, help="take at most so many clips of each corpus, evenly")
+    parser.add_argument("--others", action="store_true", help="take those that --most leaves out; keep no figures")
+    parser.add_argument("--corpus", choices=CORPUS_LABELS, help="of this alone; keep no figures")
     parser.add_argument("--static", action="store_true", help="round statically, too")
     args = parser.parse_args()
     clips = [clip for clip in read_manifest(args.corpora, {}) if clip.emotion in LABELS]
@@ -71,7 +73,11 @@ def main() -> None:
     if args.static:
         calibration = spread([clip for clip in clips if clip.part == "train"], CALIBRATION_CLIPS)
         engines["int8, static"] = rounded_statically(heard(args.corpora, calibration))
-    dev = [clip for corpus in CORPUS_LABELS for clip in spread(of_dev(clips, corpus), args.most)]
+    dev: list[Clip] = []
+    for corpus in [args.corpus] if args.corpus else CORPUS_LABELS:
+        spoken = of_dev(clips, corpus)
+        chosen = spread(spoken, args.most)
+        dev += [clip for clip in spoken if clip not in chosen] if args.others else chosen
     logits: dict[str, list[NDArray[np.float64]]] = {name: [] for name in engines}
     for clip in dev:
         samples = read_utterance(args.corpora / clip.path)
@@ -83,7 +89,7 @@ def main() -> None:
         figures[name]["processor_ms"] = taken
     header = ["engine", *next(iter(figures.values()))]
     print(table(header, [[name, *map(str, row.values())] for name, row in figures.items()]))
-    if len(dev) >= FEWEST_CLIPS:
+    if len(dev) >= FEWEST_CLIPS and not (args.others or args.corpus):
         counts = {f"{corpus}_clips": sum(clip.corpus == corpus for clip in dev) for corpus in CORPUS_LABELS}
         RESULTS.write_text(json.dumps({**counts, "engines": figures}, indent=2) + "\n", encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -33,7 +33,7 @@ def logits(precision: Precision) -> NDArray[np.float64]:
     model = OnnxModel("embedded", embedded_folder(), options)
     found = np.concatenate([model.logits(clip) for clip in speech_clips()])
     model.close()
-    return found - found.mean(axis=1, keepdims=True)
+    return np.asarray(found - found.mean(axis=1, keepdims=True))
 
 
 def test_what_costs_the_most_accuracy_stays_in_single_precision() -> None:
@@ -73,7 +73,7 @@ def errors(*, activated: bool) -> NDArray[np.float64]:
     graph = _Graph("int8")
     graph.node("Identity", graph.dense("input_values", "layer", 16, 8, activated=activated), output="logits")
     model = graph.model(8)
-    values = {
+    values: dict[str, NDArray[Any]] = {
         "layer.int8": matrix,
         "layer.scale": np.ones(8, np.float32),
         "layer.bias": np.zeros(8, np.float32),
