@@ -39,7 +39,7 @@ TOLD = {
     "revision": 2,
     "licence": "CC-BY-NC-SA-4.0",
     "languages": ["en", "pl"],
-    "calibration": {"temperature": 2.0},
+    "calibration": {"temperature": 2.0, "power": 0.8},
     "prior": {"home": {label: 94.0 if label == "neutral" else 1.0 for label in LABELS}},
     "uncertain_below": 0.2,
     "non_speech": ["noise"],
@@ -232,7 +232,7 @@ def test_the_cards_metadata_is_what_hugging_face_reads(results: dict[str, Any]) 
     judged = metadata["model-index"][0]["results"]
     assert [entry["dataset"]["type"] for entry in judged] == ["crema-d", "ravdess", "nemo"]
     assert judged[0]["metrics"][0]["value"] == results["model"]["figures"]["whole"]["crema-d"]["uar"]
-    assert "they are divided by 2.00" in card
+    assert "they are divided by 2.00; how far the best emotion stands above their mean is raised to 0.80;" in card
     assert "what is no speech is dropped" in card
     assert "$" not in card
 
