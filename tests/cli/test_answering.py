@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_agent.audio import SAMPLE_RATE, Utterance
+from ser_agent.classifiers.wav2vec2 import Wav2Vec2Options
 from ser_agent.cli import answering
 from ser_agent.cli.answering import BATCHES, WINDOW_S, answers_to, on_all_cores
 from ser_agent.config import load
@@ -39,7 +40,7 @@ class Lengths:
 
     def load(self) -> ModelInfo:
         self.loads += 1
-        return ModelInfo("lengths", None, ("samples",))
+        return ModelInfo("lengths", ("samples",))
 
     def classify(self, utterances: Sequence[Utterance]) -> Sequence[Answer]:
         self.asked.append([len(utterance.samples) for utterance in utterances])
@@ -156,13 +157,13 @@ def test_who_stops_listening_waits_for_one_batch_at_most() -> None:
     next(told)
     assert busy.wait(20.0)
     threading.Timer(0.2, may_answer.set).start()
-    told.close()
+    del told
     assert len(classifier.asked) == BATCHES + 1
 
 
 def test_files_are_heard_on_all_cores_unless_somebody_says_how_many() -> None:
     cores = len(os.sched_getaffinity(0))
-    assert on_all_cores(load()).config.classifier.threads == cores
+    assert on_all_cores(load()).config.classifier == Wav2Vec2Options(threads=cores)
     for threads in (1, 3):
         loaded = load(overrides=(f"classifier.threads={threads}",))
         assert on_all_cores(loaded) == loaded

@@ -152,21 +152,3 @@ def test_thousands_of_files_take_no_more_memory_than_a_hundred(build: Checkpoint
     assert (outcome.code, len(outcome.records)) == (0, 2_100)
     decoded_mb = 2_100 * 8_000 / 2**20
     assert growth < decoded_mb / 2
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_ten_thousand_clips_take_no_more_memory_than_five_hundred(tmp_path: Path) -> None:
-    speech, rate = soundfile.read(CLIP, dtype="int16")
-    for number in range(20):
-        soundfile.write(tmp_path / f"{number:02}.flac", speech[number * rate // 20 :][: rate // 2], rate)
-    sounds = sorted(tmp_path.glob("*.flac"))
-    for name, count in (("few", 500), ("many", 10_000)):
-        (tmp_path / name).mkdir()
-        for number in range(count):
-            (tmp_path / name / f"{number:05}.flac").hardlink_to(sounds[number % len(sounds)])
-    few, many = (["classify", "--jsonl", tmp_path / name] for name in ("few", "many"))
-    outcome, growth = growth_mb(few, many)
-    assert (outcome.code, len(outcome.records)) == (0, 10_000)
-    decoded_mb = 10_000 * rate / 2**20
-    assert growth < decoded_mb / 10
