@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 REAL_TIME = {
+    "archives",
     "assistants",
     "broker",
     "cli",
