@@ -143,10 +143,10 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
         victim.kill()
         conserved(satellites, answered=3 * SATELLITES)
         assert satellites.counts()["again"] >= 1
-    unfinished = begun(spy, victim.name)
-    assert unfinished
-    others = {reply["id"]: reply["worker"] for reply in replies(spy, "answered") if reply["worker"] != victim.name}
-    assert unfinished <= set(others)
+    assert begun(spy, victim.name)
+    wait_until(
+        lambda: begun(spy, victim.name) <= answered_by_others(spy, victim.name), "others answer what it had"
+    )
 
 
 def begun(spy: Listener, worker: str) -> set[str]:
@@ -168,6 +168,11 @@ def test_a_broker_that_is_restarted_loses_nothing(
         house_broker.start()
         conserved(satellites, answered=4 * SATELLITES)
     assert len(answers_of(spy)) <= 4 * SATELLITES
+
+
+def answered_by_others(spy: Listener, worker: str) -> set[str]:
+    """What other workers have answered."""
+    return {reply["id"] for reply in replies(spy, "answered") if reply["worker"] != worker}
 
 
 @pytest.mark.long
