@@ -25,7 +25,6 @@ REAL_TIME = {
     "examples",
     "faults",
     "fleet",
-    "fleet",
     "ovos",
     "pipeline",
     "privacy",
