@@ -46,8 +46,8 @@ class Wav2Vec2Options(ClassifierOptions):
     """What computes. `onnx`: ONNX Runtime, for the embedded model, models trained like it and those that
     `ser-agent export` has made; `torch`, an extra: every checkpoint, and a GPU. `auto`: `onnx` where it can."""
     precision: Precision = "int8"
-    """Of the engine `onnx`: `int8` is twice as fast, and its confidences differ by a percent or two. An exported
-    model has the precision that it was exported with."""
+    """Of the engine `onnx`: `int8` is 1.7 times as fast, and its confidences differ by a percent or so. An
+    exported model has the precision that it was exported with."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """`auto`, `cpu`, `cuda` or `cuda:1`; a GPU, which needs `torch`, computes in half precision."""
     threads: int | None = Field(default=None, ge=1, le=256)
