@@ -175,3 +175,15 @@ def test_without_ray_none_of_it_is_imported() -> None:
     told = "print({'ray', 'pyarrow'} & {*sys.modules})"
     program = f"import sys; from ser_agent.cli import main; main(sys.argv[1:]); {told}"
     assert python(program, "classify", "nowhere.wav").out == "set()\n"
+
+
+def test_on_a_terminal_a_bar_tells_how_many_files_are_done(
+    ser_agent: Command, played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    outcome = ser_agent("classify", "--ray", "--out", tmp_path / "answers", DATA)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "listening" in outcome.err
+    assert f"/{len(CLIPS)}" in outcome.err
+    assert len(rows(tmp_path / "answers")) == len(CLIPS)

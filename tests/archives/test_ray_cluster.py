@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,6 +40,18 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
         yield running
 
 
+def copy_clips(folder: Path, copies: int) -> None:
+    """Fill a folder with recordings."""
+    for clip in CLIPS:
+        for number in range(copies):
+            (folder / f"{number}-{clip.name}").symlink_to(clip)
+
+
+def rows_in(answers: Path) -> list[dict[str, Any]]:
+    """Every row that is kept."""
+    return [json.loads(line) for part in answers.glob("part-*.jsonl") for line in part.read_text().splitlines()]
+
+
 def wait_for(happened: Callable[[], bool]) -> bool:
     """Whether something comes to be, before patience ends."""
     end = time.monotonic() + PATIENCE_S
@@ -54,9 +66,7 @@ def test_what_a_killed_node_was_at_is_heard_elsewhere_and_each_file_is_answered_
     recordings, answers, witnesses = (tmp_path / name for name in ("geheim", "answers", "witnesses"))
     recordings.mkdir()
     witnesses.mkdir()
-    for clip in CLIPS:
-        for number in range(COPIES):
-            (recordings / f"{number}-{clip.name}").symlink_to(clip)
+    copy_clips(recordings, COPIES)
     doomed = nodes.add(HANGS)
     chosen = ("--set", "classifier.type=witness", "--set", f"classifier.folder={witnesses}")
     run = nodes.classify([*chosen, "--out", answers, recordings])
@@ -69,7 +79,7 @@ def test_what_a_killed_node_was_at_is_heard_elsewhere_and_each_file_is_answered_
     finally:
         run.kill()
     assert (run.returncode, out, err) == (0, "", "")
-    rows = [json.loads(line) for part in answers.glob("part-*.jsonl") for line in part.read_text().splitlines()]
+    rows = rows_in(answers)
     assert sorted(row["file"] for row in rows) == sorted(map(str, recordings.iterdir()))
     assert {(row["emotion"], row["error"]) for row in rows} == {("happy", None)}
     assert len(list(witnesses.glob("head-*"))) >= len(list(answers.glob("part-*.jsonl")))
@@ -87,3 +97,21 @@ def test_on_a_cluster_the_figures_are_those_of_one_machine(
     rows = parquet.read_table(tmp_path).to_pylist()
     expected = [{**record, "file": Path(record["file"]).as_uri(), "error": None} for record in here]
     assert sorted(rows, key=lambda row: str(row["file"])) == expected
+
+
+@pytest.mark.long
+def test_a_command_that_was_killed_goes_on_where_it_was(nodes: RayNodes, tmp_path: Path) -> None:
+    recordings, answers = tmp_path / "recordings", tmp_path / "answers"
+    recordings.mkdir()
+    copy_clips(recordings, 40)
+    first = nodes.classify(["--out", answers, recordings])
+    assert wait_for(lambda: any(answers.glob("part-*.jsonl")) or first.poll() is not None)
+    first.kill()
+    first.communicate()
+    done = len(rows_in(answers))
+    assert 0 < done < 240
+    second = nodes.classify(["--out", answers, recordings])
+    _, err = second.communicate(timeout=PATIENCE_S)
+    assert second.returncode == 0
+    assert f"{done} of 240 files are answered already" in err
+    assert sorted(row["file"] for row in rows_in(answers)) == sorted(map(str, recordings.iterdir()))
