@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.fleet_tables import fleet_tables
 from training.corpora import CORPUS_LABELS
 from training.markdown import table
 
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 ASSISTANTS = ROOT / "docs" / "assistants.md"
 RELIABILITY = ROOT / "docs" / "reliability.md"
-PAGES: Final = (README, ASSISTANTS, RELIABILITY)
+SCALE = ROOT / "docs" / "scale.md"
+PAGES: Final = (README, ASSISTANTS, RELIABILITY, SCALE)
 RESULTS = ROOT / "training" / "results"
 WEIGHTS = ROOT / "ser_agent" / "model" / "model.safetensors"
 _CORPORA: Final = {"crema-d": "CREMA-D, English", "ravdess": "RAVDESS, English", "nemo": "nEMO, Polish"}
@@ -57,6 +59,8 @@ def tables_of(page: Path) -> dict[str, str]:
     if page == RELIABILITY:
         load = _results("benchmarks/results/load.json")
         return {"load": load_table(load["rows"]), "overload": load_table(load["overload"])}
+    if page == SCALE:
+        return fleet_tables(_results("benchmarks/results/fleet.json"))
     model = embedded_results()
     return {
         "model": model_table(
@@ -64,7 +68,7 @@ def tables_of(page: Path) -> dict[str, str]:
         ),
         "detectors": detectors_table(_results("benchmarks/results/vad.json")),
         "performance": performance_table(_results("benchmarks/results/performance.json")),
-        "peers": peers_table(_results("benchmarks/results/peers.json")),
+        **peers_tables(_results("benchmarks/results/peers.json")),
     }
 
 
@@ -180,19 +184,76 @@ def _load_cells(row: dict[str, Any]) -> list[object]:
     ]
 
 
+def peers_tables(figures: dict[str, Any]) -> dict[str, str]:
+    """What else one would take, beside ours, and how the cost grows."""
+    return {
+        "peers": peers_table(figures["clips"]),
+        "peers-lengths": peers_lengths_table(figures["lengths"]),
+        "peers-files": peers_files_table(figures["files"]),
+        "peers-streams": peers_streams_table(figures["streams"]),
+    }
+
+
 def peers_table(figures: dict[str, Any]) -> str:
     """What else one would take, beside ours."""
-    header = [f"{figures['clip_s']:g} s of speech, one thread", "ms", "times ours", "least and most of the rounds"]
+    header = [f"{figures['clip_s']:g} s of speech, one thread", "ms of the processor", "times ours"]
     rows = [
-        [
-            name,
-            f"{1000 * row['seconds']:.0f}",
-            f"{row['times_ours']:.1f}",
-            f"{row['times_ours_least']:.1f} to {row['times_ours_most']:.1f}",
-        ]
-        for name, row in figures["seconds_a_clip"].items()
+        [name, f"{1000 * row['seconds']:.0f}", _times_ours(row)] for name, row in figures["seconds_a_clip"].items()
     ]
     return table(header, rows)
+
+
+def peers_lengths_table(figures: dict[str, Any]) -> str:
+    """How the cost grows with an utterance's length."""
+    (ours, theirs) = next(iter(figures.values()))["seconds"]
+    header = ["length of an utterance", f"{ours}, ms of the processor", f"{theirs}, times ours"]
+    rows = [
+        [f"{length} s", f"{1000 * row['seconds'][ours]:.0f}", _times_ours(row)] for length, row in figures.items()
+    ]
+    return table(header, rows)
+
+
+def peers_files_table(figures: dict[str, Any]) -> str:
+    """How the cost grows with the number of files."""
+    header = ["clips of 3 s, FLAC", "processor time", "files a second of one core, start apart", "memory at most"]
+    rows = [
+        [
+            f"{int(count):,}",
+            f"{row['cpu_s']:.1f} s",
+            _or_dash(row["files_a_cpu_second"]),
+            f"{row['peak_mb']:.0f} MiB",
+        ]
+        for count, row in figures["rows"].items()
+    ]
+    return table(header, rows)
+
+
+def peers_streams_table(figures: dict[str, Any]) -> str:
+    """How the cost grows with the number of streams."""
+    header = [
+        "streams",
+        "ms of the processor for a second of each",
+        "least and most of the rounds",
+        "memory at most",
+    ]
+    rows = [
+        [
+            count,
+            f"{row['cpu_ms_a_second']:.1f}",
+            f"{row['cpu_ms_a_second_least']:.1f} to {row['cpu_ms_a_second_most']:.1f}",
+            f"{row['peak_mb']:.0f} MiB",
+        ]
+        for count, row in figures.items()
+    ]
+    return table(header, rows)
+
+
+def _or_dash(figure: float | None) -> str:
+    return "–" if figure is None else f"{figure:.0f}"
+
+
+def _times_ours(row: dict[str, float]) -> str:
+    return f"{row['times_ours']:.1f} ({row['times_ours_least']:.1f} to {row['times_ours_most']:.1f})"
 
 
 def _results(name: str) -> Any:  # noqa: ANN401 - JSON
