@@ -128,6 +128,11 @@ class RunningBroker:
             time.sleep(POLL_S)
         raise SystemExit("mosquitto does not start")
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         """It runs already."""
         return self
