@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ser_agent.audio import SAMPLE_RATE, AudioFrame, Utterance
+from ser_agent.archives.cutting import as_one, cut
+from ser_agent.audio import Utterance
 from ser_agent.audio_files import find_audio_files, read_utterance, stream_file
 from ser_agent.endpointing import Endpointer
 from ser_agent.errors import AudioFileError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ser_agent.app import Workshop
     from ser_agent.audio import Samples
     from ser_agent.config import Config
-    from ser_agent.segmenter import SegmenterOutput
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,14 @@ class FileReader:
             except AudioFileError as error:
                 self._fail(error)
                 continue
-            end_s = len(samples) / SAMPLE_RATE
-            yield path, Utterance(samples, 0, "end_of_stream", captured_at=0.0, closed_at=end_s)
+            yield path, as_one(samples)
 
     def segmented(self, workshop: Workshop, config: Config) -> Iterator[tuple[Path, Utterance]]:
         """Each file cut into utterances."""
         endpointer = Endpointer(workshop.detector(), Segmenter(config.segmenter, config.vad.threshold))
         for path in self._each():
             failures, found = self.failures, 0
-            for output in self._outputs(path, endpointer):
+            for output in cut(stream_file(path), endpointer, self._fail):
                 if isinstance(output, Utterance):
                     found += 1
                     yield path, output
@@ -80,18 +79,6 @@ class FileReader:
             yield from waiting
         finally:
             workers.shutdown(cancel_futures=True)
-
-    def _outputs(self, path: Path, endpointer: Endpointer) -> Iterator[SegmenterOutput]:
-        offset = 0
-        try:
-            for samples in stream_file(path):
-                yield from endpointer.feed(
-                    AudioFrame(samples, offset, offset / SAMPLE_RATE, starts_stream=offset == 0)
-                )
-                offset += len(samples)
-        except AudioFileError as error:
-            self._fail(error)
-        yield from endpointer.finish("end_of_stream")
 
     def _each(self) -> Iterator[Path]:
         console = Console(stderr=True)
