@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from ser_agent.bell import Bell
 from ser_agent.errors import SinkError
 from ser_agent.fleet_fields import WireError
 from ser_agent.fleet_wire import CONTENT_TYPE, decode_presence, decode_reply
@@ -67,9 +66,7 @@ class RemoteLink:
         self._under_way: dict[int, str] = {}
         self._unheard: set[int] = set()
         self._stopping = threading.Event()
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._wake_out.setblocking(False)
-        self._wake_in.setblocking(False)
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="remote-classifier", daemon=True)
 
     def start(self) -> None:
@@ -78,8 +75,7 @@ class RemoteLink:
 
     def wake(self) -> None:
         """Tell the thread that there is something to send. Never waits."""
-        with contextlib.suppress(OSError):  # full: it is awake; closed: it is gone
-            self._wake_in.send(b"\0")
+        self._bell.ring()
 
     def stop(self) -> None:
         """Take leave of the broker; takes a few seconds at most."""
@@ -90,7 +86,7 @@ class RemoteLink:
             log.warning("remote classifier: gave up waiting for the connection to end")
 
     def _run(self) -> None:
-        with self._wake_in, self._wake_out:
+        with self._bell:
             while not self._stopping.is_set():
                 began_s = time.monotonic()
                 try:
@@ -131,9 +127,8 @@ class RemoteLink:
             while not self._stopping.is_set():
                 self._send(connection)
                 is_full = len(self._under_way) >= connection.window
-                connection.step(STEP_S if is_full else min(STEP_S, self._desk.next_s()), wake=self._wake_out)
-                with contextlib.suppress(BlockingIOError):
-                    self._wake_out.recv(4096)
+                connection.step(STEP_S if is_full else min(STEP_S, self._desk.next_s()), wake=self._bell.out)
+                self._bell.hush()
             connection.close(FAREWELL_S)
         except SinkError as failure:
             raise SinkError(f"broker {endpoint.address}: {failure}") from failure

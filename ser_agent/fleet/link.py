@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import socket
 import threading
 import time
 from collections import deque
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ser_agent.backoff import Backoff
+    from ser_agent.bell import Bell
     from ser_agent.fleet.desk import Desk, Letter
     from ser_agent.sinks.mqtt_options import Endpoint
     from ser_agent.sinks.mqtt_work import Delivery
@@ -35,31 +34,6 @@ SUSPICIOUS: Final = 3
 DRAIN_S: Final = 5.0
 """How long what was begun with is seen to at the end."""
 FAREWELL_S: Final = 1.0
-
-
-class Bell:
-    """Wakes a thread that waits for the network."""
-
-    def __init__(self) -> None:
-        """Make it."""
-        self.out, self._in = socket.socketpair()
-        self.out.setblocking(False)
-        self._in.setblocking(False)
-
-    def ring(self) -> None:
-        """Wake it. Never waits."""
-        with contextlib.suppress(OSError):  # full: it is awake; closed: it is gone
-            self._in.send(b"\0")
-
-    def hush(self) -> None:
-        """Let the next wait be one."""
-        with contextlib.suppress(BlockingIOError):
-            self.out.recv(4096)
-
-    def close(self) -> None:
-        """Release it."""
-        self.out.close()
-        self._in.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ser_agent.backoff import Backoff
+from ser_agent.bell import Bell
 from ser_agent.errors import ConfigError, SerAgentError
 from ser_agent.fleet.bench import Bench
 from ser_agent.fleet.desk import Desk
-from ser_agent.fleet.link import Bell, Link, Place
+from ser_agent.fleet.link import Link, Place
 from ser_agent.fleet_wire import FleetTopics, Presence, encode_presence
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.mqtt_options import MqttOptions, endpoint_as, warnings_about

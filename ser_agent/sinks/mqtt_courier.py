@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from ser_agent.bell import Bell
 from ser_agent.errors import SinkError
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, VersionInDoubt
 from ser_agent.sinks.mqtt_visits import Wanted, answers, as_visitor, ask_version
@@ -82,9 +81,7 @@ class Courier:
         self._refused_topics: set[str] = set()
         self._under_way: dict[int, Parcel] = {}
         self._stopping = threading.Event()
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._wake_out.setblocking(False)
-        self._wake_in.setblocking(False)
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="mqtt-courier", daemon=True)
 
     def start(self) -> None:
@@ -93,8 +90,7 @@ class Courier:
 
     def wake(self) -> None:
         """Tell the thread that there is something to send. Never waits."""
-        with contextlib.suppress(OSError):  # full: it is awake; closed: it is gone
-            self._wake_in.send(b"\0")
+        self._bell.ring()
 
     def stop(self) -> None:
         """End the thread after a last word to the broker, where there is one; takes a few seconds at most."""
@@ -105,7 +101,7 @@ class Courier:
             log.warning("MQTT broker %s: gave up waiting for the connection to end", self._broker)
 
     def _run(self) -> None:
-        with self._wake_in, self._wake_out:
+        with self._bell:
             while not self._stopping.is_set():
                 try:
                     self._serve(self._connect())
@@ -192,9 +188,8 @@ class Courier:
         self._send(connection)
         if timeout_s is None:
             timeout_s = self._mailbox.remaining_s()
-        connection.step(1.0 if timeout_s is None else timeout_s, wake=self._wake_out)
-        with contextlib.suppress(BlockingIOError):
-            self._wake_out.recv(4096)
+        connection.step(1.0 if timeout_s is None else timeout_s, wake=self._bell.out)
+        self._bell.hush()
 
     def _send(self, connection: Connection) -> None:
         while not connection.congested and len(self._under_way) < connection.window:

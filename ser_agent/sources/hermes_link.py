@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from ser_agent.bell import Bell
 from ser_agent.errors import SourceError, SourceLost
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, ConnectionFailed
 from ser_agent.sinks.mqtt_visits import Wanted, ask_version
@@ -108,7 +107,7 @@ class HermesLink:
         self._sessions = Sessions()
         self._connection: Connection | None = None
         self._stopping = threading.Event()
-        self._wake_out, self._wake_in = socket.socketpair()
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="hermes", daemon=True)
 
     def start(self) -> None:
@@ -123,7 +122,7 @@ class HermesLink:
             self._connection.connect()
             self._subscribe(self._connection)
         except ConnectionFailed as failure:
-            self._release()
+            self._bell.close()
             raise SourceError(f"Hermes broker {self._endpoint.address}: {failure}") from failure
         log.info("Hermes broker %s: connected, MQTT %s", self._endpoint.address, version)
         self._thread.start()
@@ -141,8 +140,7 @@ class HermesLink:
     def stop(self) -> None:
         """Take leave."""
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._wake_in.send(b"\0")
+        self._bell.ring()
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
 
@@ -152,7 +150,7 @@ class HermesLink:
             return
         try:
             while not self._stopping.is_set():
-                connection.step(1.0, wake=self._wake_out)
+                connection.step(1.0, wake=self._bell.out)
             connection.close(timeout_s=0.5)
         except ConnectionFailed as failure:
             self._fail(SourceLost(f"Hermes broker {self._endpoint.address}: {failure}"))
@@ -161,11 +159,7 @@ class HermesLink:
             self._fail(SourceLost(f"Hermes broker {self._endpoint.address}: {type(error).__name__}: {error}"))
         finally:
             connection.drop()
-            self._release()
-
-    def _release(self) -> None:
-        self._wake_in.close()
-        self._wake_out.close()
+            self._bell.close()
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the client calls it
         now_s = time.monotonic()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
 from ser_agent.backoff import Backoff
+from ser_agent.bell import Bell
 from ser_agent.sinks.mqtt_client import Connection, ConnectionFailed
 from ser_agent.sinks.mqtt_visits import Wanted, ask_version
 
@@ -51,7 +50,7 @@ class MqttWatch:
         self._take = take
         self._lose = lose
         self._stopping = threading.Event()
-        self._wake_out, self._wake_in = socket.socketpair()
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="mqtt-watch", daemon=True)
 
     def start(self) -> None:
@@ -61,15 +60,14 @@ class MqttWatch:
     def stop(self) -> None:
         """Take leave."""
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._wake_in.send(b"\0")
+        self._bell.ring()
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
 
     def _run(self) -> None:
         backoff = Backoff(RETRY_MOST_S)
         told = ""
-        with self._wake_in, self._wake_out:
+        with self._bell:
             while not self._stopping.is_set():
                 try:
                     self._listen(backoff)
@@ -94,7 +92,7 @@ class MqttWatch:
             log.info("MQTT broker %s: listening to %s", self._endpoint.address, ", ".join(self._topics))
             backoff.reset()
             while not self._stopping.is_set():
-                connection.step(1.0, wake=self._wake_out)
+                connection.step(1.0, wake=self._bell.out)
             connection.close(timeout_s=0.5)
         finally:
             connection.drop()
