@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fleet import (
-    ANSWER,
-    DIE,
-    NOBODY,
-    SLEEP,
     Crew,
     Satellites,
     WorkerProcess,
     belongings,
     heard_now,
-    install,
     make_remote,
     replies,
 )
 from support.mqtt import Listener, Mosquitto, wait_until
+from support.obedient import ANSWER, DIE, NOBODY, SLEEP, install
 
 from ser_agent.audio_files import read_utterance
 from ser_agent.classifiers.wav2vec2 import Wav2Vec2Classifier, Wav2Vec2Options
