@@ -40,8 +40,9 @@ ANSWER_WITHIN_S = 60.0
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
+def nothing_is_left_behind(ears: Listener) -> Iterator[None]:
     """No thread and no file of a satellite outlives it."""
+    wait_until(lambda: ears.connected, "the listener is there, also after a restart of the broker")
     threads, files = belongings()
     yield
     wait_until(lambda: belongings()[0] <= threads, "all threads end")
@@ -111,9 +112,9 @@ def conserved(satellites: Satellites, **expected: int) -> None:
     assert sum(expected.values()) == satellites.asked
 
 
-def answers_of(spy: Listener) -> Counter[str]:
-    """How often each utterance was answered, as the broker saw it."""
-    return Counter(reply["id"] for reply in replies(spy, "answered", "non_speech"))
+def answers_of(spy: Listener, satellites: Satellites) -> Counter[str]:
+    """How often each of their utterances was answered, as the broker saw it."""
+    return Counter(reply["id"] for reply in replies(spy, "answered", "non_speech", house=f"{satellites.house}-"))
 
 
 def test_three_workers_answer_forty_satellites_each_utterance_once(
@@ -124,8 +125,9 @@ def test_three_workers_answer_forty_satellites_each_utterance_once(
         satellites.say(satellites.all[0], [(NOBODY, 0)] * 3)
         conserved(satellites, answered=4 * SATELLITES, non_speech=3)
         assert satellites.counts()["again"] == satellites.counts()["duplicates"] == 0
-    assert set(answers_of(spy).values()) == {1}
-    assert {reply["worker"] for reply in replies(spy, "answered")} == {worker.name for worker in crew.workers}
+    assert set(answers_of(spy, satellites).values()) == {1}
+    told = replies(spy, "answered", house=f"{satellites.house}-")
+    assert {reply["worker"] for reply in told} == {worker.name for worker in crew.workers}
 
 
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
@@ -163,7 +165,7 @@ def test_a_broker_that_is_restarted_loses_nothing(
         house_broker.stop()
         house_broker.start()
         conserved(satellites, answered=4 * SATELLITES)
-    assert len(answers_of(spy)) <= 4 * SATELLITES
+    assert len(answers_of(spy, satellites)) <= 4 * SATELLITES
 
 
 def answered_by_others(spy: Listener, worker: str) -> set[str]:
@@ -208,7 +210,7 @@ def test_a_slow_worker_holds_up_nobody_for_good(
             conserved(satellites, answered=2 * SATELLITES)
         by = Counter(reply["worker"] for reply in replies(spy, "answered"))
         assert by["slow"] > 0
-        assert set(answers_of(spy).values()) == {1}
+        assert set(answers_of(spy, satellites).values()) == {1}
 
 
 def test_workers_come_and_go_while_everybody_talks(
@@ -266,7 +268,7 @@ def test_with_no_worker_left_it_is_said_so_soon(house_broker: Mosquitto, spy: Li
         satellites.talk(2)
         conserved(satellites, no_worker=4)
         assert time.monotonic() - began_s < ANSWER_WITHIN_S
-    assert not replies(spy, "answered")
+    assert not replies(spy, "answered", house=f"{satellites.house}-")
 
 
 def test_three_workers_with_the_real_model_hear_what_is_heard_here(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ser_agent.ports import Answer
 
 RETRY_MAX_S: Final = 0.3
+_HOUSES: Final = itertools.count(1)
+"""Satellites are of a house of their own: a worker may still be at what others asked before them."""
 
 
 class WorkerProcess:
@@ -170,7 +172,9 @@ class Satellites:
         self._threads: list[threading.Thread] = []
         self._faults: list[BaseException] = []
         self.asked = 0
-        self.all = [Satellite(make_remote(port, folder, f"room-{n}", **keys), f"room-{n}") for n in range(many)]
+        self.house = f"house{next(_HOUSES)}"
+        sites = [f"{self.house}-{number}" for number in range(many)]
+        self.all = [Satellite(make_remote(port, folder, site, **keys), site) for site in sites]
 
     def __enter__(self) -> Self:
         with ThreadPoolExecutor(len(self.all)) as pool:
@@ -261,9 +265,10 @@ def _outcome(answer: Answer, number: int) -> str:
     return "answered" if right else "wrong"
 
 
-def replies(listener: Listener, *states: str) -> list[dict[str, Any]]:
-    """What workers have said in those states, in order."""
-    return [fields for heard in list(listener.heard) if (fields := _reply(heard)).get("state") in states]
+def replies(listener: Listener, *states: str, house: str = "") -> list[dict[str, Any]]:
+    """What workers have said in those states, in order; to one house, where that is given."""
+    told = [heard for heard in list(listener.heard) if heard.topic.rpartition("/")[2].startswith(house)]
+    return [fields for heard in told if (fields := _reply(heard)).get("state") in states]
 
 
 def _reply(heard: Heard) -> dict[str, Any]:

@@ -180,6 +180,11 @@ class Listener:
         self._client.loop_start()
         assert self._subscribed.wait(PATIENCE_S), "the listener could not subscribe"
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is; after a restart of the broker it takes a second to be so again."""
+        return self._client.is_connected()
+
     def _subscribe(self) -> None:
         if self._v5:
             options = SubscribeOptions(qos=1, retainAsPublished=True)

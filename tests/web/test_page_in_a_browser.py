@@ -133,6 +133,7 @@ def test_every_example_and_every_model_can_be_chosen_on_a_phone_in_german(served
         page.goto(served.address)
         page.locator("h1", has_text="Wie klingt das?").wait_for()
         buttons = page.locator(".sa-example")
+        buttons.nth(4).wait_for()
         assert buttons.count() == 5
         seen: set[str] = set()
         for number in range(buttons.count()):
