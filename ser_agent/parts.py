@@ -44,7 +44,7 @@ class Parts:
         assistant: tells when an assistant speaks; None where there is none.
         voice: remembers that.
         recorder: keeps what is said as files; None where nothing is recorded.
-        drafting: when the classifier hears an utterance before its end, where the source is live.
+        drafting: when the classifier hears an utterance before its end, of a source that plays in real time.
     """
 
     site: str
@@ -71,5 +71,6 @@ class Parts:
 
     def make_endpointer(self) -> Endpointer:
         """Make what cuts one site's sound into utterances."""
-        drafting = self.drafting if self.source.live else NO_DRAFTS
+        in_real_time = self.source.live or getattr(self.source, "in_real_time", False)
+        drafting = self.drafting if in_real_time else NO_DRAFTS
         return Endpointer(self.make_detector(), Segmenter(self.segmenter, self.threshold, drafting))

@@ -50,6 +50,11 @@ class FilesSource:
         self._closed = threading.Event()
         self._opened_at = 0.0
 
+    @property
+    def in_real_time(self) -> bool:
+        """Whether somebody listens as to a microphone, so that answers are wanted soon."""
+        return self._options.realtime
+
     def open(self) -> None:
         """See whether the files are there.
 

@@ -33,6 +33,7 @@ class PatientSource:
 
     stretches: list[tuple[Samples, Callable[[], object]]]
     live: bool = True
+    in_real_time: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
 
     def open(self) -> None:
@@ -126,6 +127,16 @@ def test_what_goes_on_is_told_of_besides_and_its_event_says_where_it_began() -> 
     assert {partial.offset_s for partial in partials} == {event.offset_s}
     assert partials[0].duration_s < partials[1].duration_s < event.duration_s
     assert (agent.books.begun, agent.books.published) == (1, 1)
+
+
+def test_a_source_that_waits_and_yet_plays_in_real_time_is_heard_early() -> None:
+    answers = Counting()
+    source = PatientSource(
+        [(SPEECH, nothing), (PAUSE_FOR_DRAFT, answers.wait_for(1)), (REST, nothing)], live=False, in_real_time=True
+    )
+    rig = Rig(source, FakeClassifier(answers), drafting=Drafting(early=True))
+    rig.agent().run()
+    assert len(answers.asked) == len(rig.record.events) == 1
 
 
 def test_a_source_that_waits_is_heard_once_for_each_utterance() -> None:

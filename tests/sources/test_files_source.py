@@ -43,6 +43,12 @@ def sound_of(frames: list[AudioFrame]) -> Samples:
     return np.concatenate([frame.samples for frame in frames])
 
 
+@pytest.mark.parametrize("realtime", [False, True])
+def test_it_says_whether_it_plays_in_real_time(tmp_path: Path, realtime: bool) -> None:  # noqa: FBT001 - a case
+    played = source(tmp_path, tmp_path / "a.wav", realtime=realtime)
+    assert (played.live, played.in_real_time) == (False, realtime)
+
+
 def test_a_file_is_played_whole_in_frames_that_follow_one_another(tmp_path: Path) -> None:
     sound = tone(2.5)
     frames = heard(source(tmp_path, wav(tmp_path, "a.wav", sound)))
