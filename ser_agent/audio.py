@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SAMPLE_RATE = 16_000
 """Samples per second of every frame and utterance."""
@@ -125,6 +128,13 @@ class Draft:
 
     utterance: Utterance
     kind: Literal["early", "partial"]
+
+
+def overwrite(utterances: Iterable[Utterance]) -> None:
+    """Let nothing of the sound stay in memory, whoever may still hold the utterances."""
+    for utterance in utterances:
+        if utterance.samples.flags.writeable:
+            utterance.samples.fill(0)
 
 
 def level_dbfs(samples: Samples) -> float:

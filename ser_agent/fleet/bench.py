@@ -7,9 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from ser_agent.audio import overwrite
 from ser_agent.buffer import Closed
 from ser_agent.errors import ClassificationError
-from ser_agent.fleet.desk import overwrite
 from ser_agent.fleet_fields import WireError, is_text, scores
 from ser_agent.fleet_wire import Reply
 from ser_agent.ports import NON_SPEECH, Attributed, Unanswered

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from ser_agent.audio import Utterance
+from ser_agent.audio import Utterance, overwrite
 from ser_agent.buffer import Closed
 from ser_agent.fleet.reading import is_sound, read_ask
 from ser_agent.fleet.tasks import Memory, Task
@@ -226,12 +226,6 @@ class Desk:
         if text not in self._told:
             self._told.add(text)
             log.warning("%s", text)
-
-
-def overwrite(utterances: Iterable[Utterance]) -> None:
-    """Let nothing of the sound stay in memory."""
-    for utterance in utterances:
-        utterance.samples.fill(0)
 
 
 def _utterance(samples: Samples, site: str) -> Utterance:

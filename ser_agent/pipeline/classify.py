@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ser_agent.audio import overwrite
 from ser_agent.buffer import Closed
 from ser_agent.errors import ClassificationError, SerAgentError
 from ser_agent.messages import make_event, make_partial
@@ -97,12 +98,12 @@ class ClassifyStage(Stage):
                     try:
                         self._classify(batch)
                     finally:
-                        _overwrite(batch)
+                        overwrite(batch)
                 elif draft := self._upstream.take_draft():
                     try:
                         self._hear_draft(draft)
                     finally:
-                        _overwrite([draft.utterance])
+                        overwrite([draft.utterance])
         except Closed:
             return
         finally:
@@ -122,46 +123,48 @@ class ClassifyStage(Stage):
                 unheard.append(utterance)
             else:
                 self._settle(utterance, foreseen)
-        answers = self._answers(unheard) if unheard else None
-        for utterance, answer in zip(unheard, answers or (), strict=answers is not None):
+        answers = self._answers(unheard) if unheard else []
+        if isinstance(answers, str):
+            self._metrics.failed(answers, len(unheard))
+            self._check_patience()
+            return
+        for utterance, answer in zip(unheard, answers, strict=True):
             self._settle(utterance, answer)
 
     def _hear_draft(self, draft: Draft) -> None:
         """Classify what may be a whole utterance, or is none yet. Only its end puts it into the books."""
         if not self._controls.listening:
             return
-        for answer in self._answers([draft.utterance], in_books=False) or ():
+        answers = self._answers([draft.utterance])
+        self._check_patience()
+        for answer in () if isinstance(answers, str) else answers:
             if draft.kind == "early" and not isinstance(answer, Unanswered):
                 self._foreseen.keep(draft.utterance, answer)
             elif self._controls.listening and (event := self._event(draft.utterance, answer)) is not None:
                 self._publisher.publish(make_partial(event))
 
-    def _answers(self, batch: Sequence[Utterance], *, in_books: bool = True) -> list[Answer] | None:
-        """What the classifier says, one answer for each; None where it fails, which is counted.
-
-        Raises:
-            SerAgentError: it hangs.
-        """
+    def _answers(self, batch: Sequence[Utterance]) -> list[Answer] | str:
+        """What the classifier says, one answer for each; or, where it fails, the reason to be counted."""
         began = time.monotonic()
-        answers = self._asked(batch, in_books=in_books)
-        if answers is None:
-            return None
+        answers = self._asked(batch)
+        if isinstance(answers, str):
+            return answers
         self._metrics.classified(sum(utterance.duration_s for utterance in batch), time.monotonic() - began)
         if len(answers) == len(batch):
             return answers
-        self._failed("invalid", len(batch), in_books=in_books)
         log.warning("the classifier gave %d answers to %d utterances: none is used", len(answers), len(batch))
-        return None
+        return "invalid"
 
-    def _asked(self, batch: Sequence[Utterance], *, in_books: bool) -> list[Answer] | None:
+    def _asked(self, batch: Sequence[Utterance]) -> list[Answer] | str:
         limit_s = self._time_limit_s * len(batch)
         try:
             answers = self._worker.run(
                 lambda: list(self._classifier.classify(batch)), limit_s, beat=self.beat, every_s=POLL_S
             )
         except OverTime:
-            self._exceeded(limit_s, len(batch), in_books=in_books)
-            return None
+            self._over_time += 1
+            log.error("%d utterances not classified: no answer within %g s", len(batch), limit_s)  # noqa: TRY400 - no bug of ours
+            return "time_limit"
         except ClassificationError as error:
             log.warning("%d utterances not classified: %s", len(batch), error)
         except Exception:
@@ -170,17 +173,14 @@ class ClassifyStage(Stage):
             self._over_time = 0
             return answers
         self._over_time = 0
-        self._failed("classifier", len(batch), in_books=in_books)
-        return None
+        return "classifier"
 
-    def _failed(self, reason: str, count: int, *, in_books: bool) -> None:
-        if in_books:
-            self._metrics.failed(reason, count)
+    def _check_patience(self) -> None:
+        """End where the classifier hangs.
 
-    def _exceeded(self, limit_s: float, count: int, *, in_books: bool) -> None:
-        self._failed("time_limit", count, in_books=in_books)
-        self._over_time += 1
-        log.error("%d utterances not classified: no answer within %g s", count, limit_s)
+        Raises:
+            SerAgentError: it does.
+        """
         if self._over_time >= PATIENCE:
             raise SerAgentError(f"the classifier hangs: {PATIENCE} times in a row no answer within its time limit")
 
@@ -226,13 +226,6 @@ class ClassifyStage(Stage):
             top=self._style.top,
             min_confidence=self._controls.min_confidence,
         )
-
-
-def _overwrite(batch: Sequence[Utterance]) -> None:
-    """Let nothing of the sound stay in memory, whoever may still hold the utterances."""
-    for utterance in batch:
-        if utterance.samples.flags.writeable:
-            utterance.samples.fill(0)
 
 
 def _checked(answer: Distribution) -> dict[str, float] | None:
