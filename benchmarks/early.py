@@ -19,8 +19,7 @@ from ser_agent.app import Workshop
 from ser_agent.audio import SAMPLE_RATE, AudioFrame, Draft, Utterance
 from ser_agent.audio_files import stream_file
 from ser_agent.config import load
-from ser_agent.endpointing import Endpointer
-from ser_agent.segmenter import Drafting, Segmenter, SegmenterOutput
+from ser_agent.segmenter import Drafting, SegmenterOutput
 from training.markdown import table
 
 RESULTS = Path(__file__).parent / "results" / "early.json"
@@ -29,10 +28,7 @@ MEETINGS = CORPORA / "vad-truth" / "ami"
 
 def outputs(path: Path) -> list[SegmenterOutput]:
     """What the default detector and segmenter make of a recording, drafts included."""
-    loaded = load()
-    config = loaded.config
-    segmenter = Segmenter(config.segmenter, config.vad.threshold, Drafting(early=True))
-    endpointer = Endpointer(Workshop(loaded).detector(), segmenter)
+    endpointer = Workshop(load()).endpointer(Drafting(early=True))
     found: list[SegmenterOutput] = []
     offset = 0
     for samples in stream_file(path):

@@ -23,8 +23,6 @@ from benchmarks.peers_files import peak_mb
 from ser_agent.app import Workshop
 from ser_agent.audio import SAMPLE_RATE, AudioFrame, Utterance
 from ser_agent.config import load
-from ser_agent.endpointing import Endpointer
-from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,14 +70,10 @@ def heard(count: int, seconds: float) -> dict[str, float]:
         count: of streams.
         seconds: of sound that each plays.
     """
-    config = load(overrides=("classifier.engine=onnx", "classifier.threads=1"))
-    workshop = Workshop(config)
-    options = config.config
+    workshop = Workshop(load(overrides=("classifier.engine=onnx", "classifier.threads=1")))
     classifier = workshop.classifier()
     classifier.load()
-    endpointers = [
-        Endpointer(workshop.detector(), Segmenter(options.segmenter, options.vad.threshold)) for _ in range(count)
-    ]
+    endpointers = [workshop.endpointer() for _ in range(count)]
     (talk,) = (duty.sound for duty in duties() if duty.name == "talk")
     places = [number * len(talk) // count for number in range(count)]
     utterances = 0

@@ -15,13 +15,14 @@ from ser_agent.agent import Agent, Outcome
 from ser_agent.assistant_voice import AssistantVoice
 from ser_agent.commands import CommandDesk
 from ser_agent.config_text import digest
+from ser_agent.endpointing import Endpointer
 from ser_agent.errors import ConfigError, SerAgentError
 from ser_agent.parts import Parts
 from ser_agent.pipeline.stage import Occurrences, Requested, Signalled
 from ser_agent.plugins import Port, factory_for
 from ser_agent.ports import PluginContext
 from ser_agent.recording import Recorder
-from ser_agent.segmenter import Drafting
+from ser_agent.segmenter import NO_DRAFTS, Drafting, Segmenter
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.page import PageSink
 from ser_agent.state import StateFile, state_file, state_folder
@@ -67,6 +68,14 @@ class Workshop:
         """What tells speech from other sound."""
         detector: VoiceActivityDetector = self._make("vads", self._config.vad)
         return detector
+
+    def endpointer(self, drafting: Drafting = NO_DRAFTS) -> Endpointer:
+        """What cuts one stream of sound into utterances.
+
+        Args:
+            drafting: when an utterance is told of before its end; by default never.
+        """
+        return Endpointer(self.detector(), Segmenter(self._config.segmenter, self._config.vad.threshold, drafting))
 
     def classifier(self) -> EmotionClassifier:
         """What hears the emotion."""

@@ -14,16 +14,15 @@ from ser_agent.archives.places import sound
 from ser_agent.archives.records import as_row, nothing, record
 from ser_agent.audio import Utterance
 from ser_agent.audio_files import MAX_UTTERANCE_S, one_utterance
-from ser_agent.endpointing import Endpointer
 from ser_agent.errors import AudioFileError, UnavailableError
 from ser_agent.ports import Unanswered
-from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ser_agent.archives.job import Job
     from ser_agent.archives.records import Row
+    from ser_agent.endpointing import Endpointer
     from ser_agent.ports import Answer
 
 log = logging.getLogger(__name__)
@@ -57,9 +56,7 @@ class Hearer:
         self._top = job.top
         self._classifier = workshop.classifier()
         self._threshold = self._classifier.load().threshold(config.classifier.min_confidence)
-        self._endpointer: Endpointer | None = None
-        if job.segment:
-            self._endpointer = Endpointer(workshop.detector(), Segmenter(config.segmenter, config.vad.threshold))
+        self._endpointer = workshop.endpointer() if job.segment else None
 
     def rows(self, files: Sequence[str]) -> list[Row]:
         """Hear recordings.

@@ -27,7 +27,7 @@ def execute(args: argparse.Namespace) -> int:
     logs.set_up(loaded.config.log.level)
     workshop, config = Workshop(loaded), loaded.config
     reader = FileReader(args.files)
-    utterances = reader.segmented(workshop, config) if args.segment else reader.whole()
+    utterances = reader.segmented(workshop) if args.segment else reader.whole()
     classifier = workshop.classifier()
     try:
         for path, utterance, answer in answers_to(classifier, utterances):

@@ -57,7 +57,7 @@ def _speech(named: list[str], loaded: Loaded) -> list[Utterance]:
     """Utterances to compare on: of the recordings named, or of the bundled conversation."""
     recordings = named or [str(files("ser_agent").joinpath(CONVERSATION))]
     reader = FileReader(recordings)
-    found = [utterance for _, utterance in reader.segmented(Workshop(loaded), loaded.config)]
+    found = [utterance for _, utterance in reader.segmented(Workshop(loaded))]
     if not found:
         raise UnavailableError(f"nobody speaks in {', '.join(recordings)}")
     return found

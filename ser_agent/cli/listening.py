@@ -16,16 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ser_agent.archives.cutting import as_one, cut
 from ser_agent.audio import Utterance
 from ser_agent.audio_files import find_audio_files, read_utterance, stream_file
-from ser_agent.endpointing import Endpointer
 from ser_agent.errors import AudioFileError
-from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ser_agent.app import Workshop
     from ser_agent.audio import Samples
-    from ser_agent.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +52,9 @@ class FileReader:
                 continue
             yield path, as_one(samples)
 
-    def segmented(self, workshop: Workshop, config: Config) -> Iterator[tuple[Path, Utterance]]:
+    def segmented(self, workshop: Workshop) -> Iterator[tuple[Path, Utterance]]:
         """Each file cut into utterances."""
-        endpointer = Endpointer(workshop.detector(), Segmenter(config.segmenter, config.vad.threshold))
+        endpointer = workshop.endpointer()
         for path in self._each():
             failures, found = self.failures, 0
             for output in cut(stream_file(path), endpointer, self._fail):

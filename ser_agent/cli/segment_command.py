@@ -20,7 +20,7 @@ def execute(args: argparse.Namespace) -> int:
     loaded = load_settings(args)
     logs.set_up(loaded.config.log.level)
     reader = FileReader(args.files)
-    for path, utterance in reader.segmented(Workshop(loaded), loaded.config):
+    for path, utterance in reader.segmented(Workshop(loaded)):
         record = {
             "file": str(path),
             "start_s": round(utterance.start_s, 3),

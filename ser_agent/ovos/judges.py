@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ser_agent.assistants.hearing import Hearing
 from ser_agent.audio import Utterance
-from ser_agent.endpointing import Endpointer
-from ser_agent.segmenter import Segmenter
 from ser_agent.voices.mqtt_watch import MqttWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ser_agent.assistants.hearing import Verdict
+    from ser_agent.endpointing import Endpointer
     from ser_agent.ovos.settings import AgentOptions
     from ser_agent.pcm import PcmFormat
     from ser_agent.ports import Answer
@@ -98,7 +97,7 @@ class ProcessJudge:
         """An endpointer that has heard nothing yet."""
         if self._spare:
             return self._spare.pop()
-        return Endpointer(self._workshop.detector(), Segmenter(self._config.segmenter, self._config.vad.threshold))
+        return self._workshop.endpointer()
 
     def take_back(self, endpointer: Endpointer) -> None:
         """Keep it for the next command."""

@@ -11,11 +11,9 @@ import numpy as np
 from ser_agent.app import Workshop
 from ser_agent.audio import FULL_SCALE, HOP_SAMPLES, SAMPLE_RATE, AudioFrame, Utterance, level_dbfs
 from ser_agent.classifiers.wav2vec2 import EMBEDDED, Wav2Vec2Options
-from ser_agent.endpointing import Endpointer
 from ser_agent.labels import UNCERTAIN
 from ser_agent.messages import top_scores
 from ser_agent.ports import answered, distribution_of
-from ser_agent.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,9 +175,7 @@ class Ear:
         return replace(self._loaded, config=self._loaded.config.model_copy(update={"classifier": other}))
 
     def _find(self, samples: Samples) -> list[Utterance]:
-        config = self._loaded.config
-        detector = Workshop(self._loaded).detector()
-        endpointer = Endpointer(detector, Segmenter(config.segmenter, config.vad.threshold))
+        endpointer = Workshop(self._loaded).endpointer()
         frame = AudioFrame(samples, 0, 0.0, starts_stream=True)
         outputs = [*endpointer.feed(frame), *endpointer.finish("end_of_stream")]
         return [output for output in outputs if isinstance(output, Utterance)]
