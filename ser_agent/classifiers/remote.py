@@ -21,7 +21,7 @@ from ser_agent.options import ClassifierOptions
 from ser_agent.plugins import available, factory_for
 from ser_agent.ports import Attributed, ModelInfo, Unanswered, distribution_of
 from ser_agent.sinks.mqtt_options import BrokerOptions, endpoint_as, plain_topic, warnings_about
-from ser_agent.sinks.mqtt_tls import is_this_machine
+from ser_agent.sinks.mqtt_tls import can_be_read_on_the_way
 from ser_agent.sinks.mqtt_topics import DEFAULT_BASE, agent_id
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class RemoteOptions(ClassifierOptions, BrokerOptions):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.tls is not None and not self.tls.enabled and not is_this_machine(self.host):
+        if can_be_read_on_the_way(self.host, self.tls):
             raise ValueError(
                 f"tls: what is said would go to {self.host} unencrypted: leave out `tls: off`, or have the broker "
                 "on this machine"

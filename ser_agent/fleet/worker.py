@@ -20,7 +20,7 @@ from ser_agent.fleet.link import Link, Place
 from ser_agent.fleet_wire import FleetTopics, Presence, encode_presence
 from ser_agent.signals import SIGNALS, held
 from ser_agent.sinks.mqtt_options import MqttOptions, endpoint_as, warnings_about
-from ser_agent.sinks.mqtt_tls import is_this_machine, tls_for
+from ser_agent.sinks.mqtt_tls import can_be_read_on_the_way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -224,7 +224,7 @@ def check(broker: MqttOptions) -> None:
     Raises:
         ConfigError: the message says why.
     """
-    if tls_for(broker.host, broker.tls) is None and not is_this_machine(broker.host):
+    if can_be_read_on_the_way(broker.host, broker.tls):
         raise ConfigError(
             f"sinks: tls: off towards {broker.host}: what is said in other rooms would come here so "
             "that anybody on the way can hear it: encrypt, or run the broker on this machine"

@@ -57,6 +57,11 @@ def tls_for(host: str, configured: TlsOptions | None) -> TlsOptions | None:
     return None if is_this_machine(host) else TlsOptions()
 
 
+def can_be_read_on_the_way(host: str, configured: TlsOptions | None) -> bool:
+    """Whether what goes to a broker goes to another machine, and unencrypted, as is configured."""
+    return tls_for(host, configured) is None and not is_this_machine(host)
+
+
 def is_this_machine(host: str) -> bool:
     """Whether a name or address is this machine's loopback.
 
