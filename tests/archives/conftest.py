@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command_line import Command, command_within
+from support.command_line import ser_agent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["ser_agent"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,14 +23,3 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("RAY_ADDRESS", "FORCE_COLOR", "TTY_COMPATIBLE", "JOURNAL_STREAM"):
         monkeypatch.delenv(name, raising=False)
     return folder
-
-
-@pytest.fixture
-def ser_agent(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """The command, called within this process, whose logging is put back afterwards."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield command_within(capsys)
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    logging.getLogger("ser_agent").setLevel(logging.NOTSET)

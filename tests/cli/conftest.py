@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command_line import Command, command_within
+from support.command_line import ser_agent
 from support.pulse import pulse
 from support.third_party import install
 
 from ser_agent.sources.devices import has_microphone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["pulse"]
+__all__ = ["pulse", "ser_agent"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +27,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "JOURNAL_STREAM", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
     return folder
-
-
-@pytest.fixture
-def ser_agent(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """The command, called within this process, whose logging is put back afterwards."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield command_within(capsys)
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    logging.getLogger("ser_agent").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

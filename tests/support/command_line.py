@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pytest
+
 from ser_agent.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pytest
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ def growth_mb(little: Sequence[object], much: Sequence[object]) -> tuple[Outcome
     outcome = python(_GROWTH, json.dumps(commands))
     complaints, _, grown_kb = outcome.err.rpartition("grown by ")
     return Outcome(outcome.code, outcome.out, complaints), int(grown_kb) / 1024
+
+
+@pytest.fixture
+def ser_agent(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The command, called within this process, whose logging is put back afterwards."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield command_within(capsys)
+    logging.captureWarnings(capture=False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    logging.getLogger("ser_agent").setLevel(logging.NOTSET)
 
 
 def command_within(capsys: pytest.CaptureFixture[str]) -> Command:
