@@ -31,7 +31,8 @@ OFF, ON = SetListening(on=False), SetListening(on=True)
 def test_muting_releases_the_source_drops_what_is_being_said_and_is_told() -> None:
     source = Radio(speech(PAUSE, SPEECH), speech(PAUSE, SPEECH, PAUSE))
     with Life(Rig(source)) as life:
-        wait_until(lambda: life.agent.books.begun == 1, "somebody speaks")
+        wait_until(lambda: source.is_silent, "somebody speaks")
+        assert life.agent.books.begun == 1
         assert life.ask(OFF) == Reply()
         life.wait_for(ListeningState(on=False))
         assert not source.is_open
@@ -56,7 +57,8 @@ def test_muting_drops_what_waits_to_be_classified_and_what_is_being_classified()
 
     source = Radio(speech(*[SPEECH, PAUSE] * 3))
     with Life(Rig(source, FakeClassifier(slow))) as life:
-        wait_until(lambda: life.agent.books.begun == 3, "three utterances")
+        wait_until(lambda: source.is_silent, "three utterances")
+        assert life.agent.books.begun == 3
         life.ask(OFF)
         life.wait_for(ListeningState(on=False))
         gate.set()

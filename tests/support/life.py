@@ -28,14 +28,17 @@ class Radio(ScriptedSource):
     def __init__(self, *programmes: Sequence[AudioFrame], open_faults: Sequence[Exception] = ()) -> None:
         super().__init__([], live=True, open_faults=open_faults)
         self.is_open = False
+        self.is_silent = False
         self._programmes = list(programmes)
 
     def open(self) -> None:
         super().open()
+        self.is_silent = False
         self.is_open = True
 
     def frames(self) -> Iterator[AudioFrame]:
         yield from self._programmes.pop(0) if self._programmes else ()
+        self.is_silent = True  # all of it has been taken by who listens
         self._closed.wait()
 
     def close(self) -> None:
