@@ -18,7 +18,7 @@ from training.card import model_card
 from training.corpora import LABELS, NON_SPEECH, read_clips, sampling_weights
 from training.figures import speakers_of
 from training.network import load_model, predict_logits
-from training.settings import ROOT
+from training.settings import ROOT, load_settings
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2ForSequenceClassification
@@ -43,9 +43,9 @@ def export(settings: Settings, folder: Path | None = None) -> None:
     torch.set_num_threads(settings.threads)
     model = load_model(settings.run_folder / "last")
     if folder is not None:
-        write_checkpoint(model, {"name": settings.name} | calibration(settings, model), folder)
+        write_checkpoint(model, {"name": settings.name} | _own_calibration(settings, model), folder)
         return
-    write_checkpoint(model, IDENTITY | calibration(settings, model), MODEL_FOLDER)
+    write_checkpoint(model, IDENTITY | _own_calibration(settings, model), MODEL_FOLDER)
     shutil.copyfile(Path(__file__).parent / "NOTICE-model", MODEL_FOLDER / "NOTICE")
     sizes = {path.name: path.stat().st_size for path in sorted(MODEL_FOLDER.iterdir()) if path.is_file()}
     print(*(f"{size:>10,} {name}" for name, size in sizes.items()), sep="\n")
@@ -57,6 +57,14 @@ def write_card(settings: Settings) -> None:
     """Write the model card, with the figures that were kept."""
     results = json.loads(settings.results_file.read_text(encoding="utf-8"))
     (MODEL_FOLDER / "README.md").write_text(model_card(results), encoding="utf-8")
+
+
+def _own_calibration(settings: Settings, model: Wav2Vec2ForSequenceClassification) -> dict[str, Any]:
+    """Calibrate on people never heard; where all were, take what was fitted to a model trained alike."""
+    if settings.calibrate_as is None:
+        return calibration(settings, model)
+    other = load_settings(ROOT / settings.calibrate_as)
+    return calibration(other, load_model(other.run_folder / "last"))
 
 
 def calibration(settings: Settings, model: Wav2Vec2ForSequenceClassification) -> dict[str, Any]:

@@ -182,7 +182,8 @@ class Settings(_Section):
         cache: the folder of decoded sound; likewise.
         start_from: the checkpoint to start from; likewise.
         teacher: Whisper's encoder, whose stem the front end learns, and on which the teachers stand; likewise.
-        held_out: speakers of the train split, by corpus, that choose the checkpoint and the temperature.
+        held_out: speakers of the train split, by corpus, that are not learned from: calibration is fitted on them.
+        calibrate_as: another experiment, trained alike with people held out, whose calibration is taken; likewise.
         home_prior: how often each emotion is to be expected in a home: goes into the checkpoint, for the agent.
         label_smoothing: share of the target that is spread over the labels of the clip's corpus.
         label_smoothing_of: the same for single corpora, by name.
@@ -201,6 +202,7 @@ class Settings(_Section):
     start_from: Path = Path("../shared/pretrained/wav2vec2-tiny-init")
     teacher: Path = Path("../shared/pretrained/whisper-tiny.en-encoder")
     held_out: dict[str, tuple[str, ...]] = {}
+    calibrate_as: Path | None = None
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     label_smoothing_of: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
     home_prior: dict[str, Annotated[float, Field(gt=0)]] = {}

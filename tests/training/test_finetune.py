@@ -74,6 +74,21 @@ def test_a_model_of_ones_own_is_written_where_it_is_asked_for(settings: Settings
     assert load_model(tmp_path / "mine").config.num_labels == 8
 
 
+def test_a_model_that_heard_everybody_takes_the_calibration_of_one_trained_alike(
+    settings: Settings, tmp_path: Path
+) -> None:
+    finetune(settings)
+    other = settings.model_copy(update={"held_out": {"crema-d": ("1002",)}})
+    (tmp_path / "other.yaml").write_text(other.model_dump_json(), encoding="utf-8")  # JSON is YAML, too
+    everyone = settings.model_copy(update={"name": "everyone", "calibrate_as": tmp_path / "other.yaml"})
+    finetune(everyone)
+    export(everyone, tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text(encoding="utf-8"))
+    fitted = calibration(other, load_model(other.run_folder / "last"))
+    assert config["ser_agent"] == {"name": "everyone"} | fitted
+    assert fitted["calibration"]
+
+
 def test_training_that_was_stopped_goes_on_where_it_was(settings: Settings) -> None:
     finetune(settings)
     longer = settings.model_copy(update={"finetune": settings.finetune.model_copy(update={"steps": 6})})
