@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.mqtt import Listener, Mosquitto
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ REAL_TIME = {
 }
 """Folders whose tests wait for other programs in real time. One that fails on a busy machine is run once more, and
 the closing line says so (``1 rerun``)."""
+
+# How long an example takes says how busy the machine is, and nothing of what holds for it.
+settings.register_profile("whenever", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whenever")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
