@@ -108,7 +108,7 @@ def test_a_satellite_without_a_fallback_imports_no_engine() -> None:
         "workshop = Workshop(load(None, ('classifier={type: remote, port: 9}', 'vad={type: webrtc}')))\n"
         "workshop.classifier().load()\n"
         "workshop.detector()\n"
-        "print(sorted({'torch', 'onnxruntime', 'transformers', 'librosa'} & set(sys.modules)))\n"
+        "print(sorted({'torch', 'onnxruntime', 'transformers', 'librosa', 'rich'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

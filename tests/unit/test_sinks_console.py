@@ -12,7 +12,8 @@ from ser_agent.errors import ConfigError, SinkError
 from ser_agent.labels import EMOJI, UNCERTAIN, Emotion
 from ser_agent.messages import Availability, EmotionScore, MicrophoneState, SpeechState
 from ser_agent.ports import PluginContext
-from ser_agent.sinks.console import ConsoleOptions, ConsoleSink, bar, event_line
+from ser_agent.sinks.console import ConsoleOptions, ConsoleSink
+from ser_agent.sinks.console_lines import bar, event_line
 from ser_agent.testing import check_sink
 from ser_agent.translations import LANGUAGES, friendly
 
