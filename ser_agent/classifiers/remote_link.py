@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from typing import TYPE_CHECKING, Final
 
-from ser_agent.bell import Bell
 from ser_agent.errors import SinkError
 from ser_agent.fleet_fields import WireError
 from ser_agent.fleet_wire import CONTENT_TYPE, decode_presence, decode_reply
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, STEP_S
+from ser_agent.sinks.mqtt_thread import BrokerThread
 from ser_agent.sinks.mqtt_topics import Publication
 from ser_agent.sinks.mqtt_work import Delivery, Headers, WorkConnection
 
@@ -25,14 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LASTING_S: Final = 10.0
-"""A connection that has lasted so long was a good one: the next wait is short again."""
 FAREWELL_S: Final = 0.5
 OVERHEAD_BYTES: Final = 1024
 """What a packet has beside the sound, at most."""
 
 
-class RemoteLink:
+class RemoteLink(BrokerThread):
     """Sends what is due and takes what is answered, whatever the broker does in between.
 
     Attributes:
@@ -56,63 +52,30 @@ class RemoteLink:
             endpoint: gives the broker, with secrets and certificates read anew for each attempt.
             backoff: how long to wait between two attempts.
         """
+        super().__init__(
+            "remote-classifier", "remote classifier", backoff, ends_within_s=FAREWELL_S + CONNECT_TIMEOUT_S
+        )
         self._desk = desk
         self._topics = topics
         self._answers = topics.answers(site)
         self._endpoint = endpoint
-        self._backoff = backoff
         self.fault: str | None = None
-        self._told: set[str] = set()
         self._under_way: dict[int, str] = {}
         self._unheard: set[int] = set()
-        self._stopping = threading.Event()
-        self._bell = Bell()
-        self._thread = threading.Thread(target=self._run, name="remote-classifier", daemon=True)
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Tell the thread that there is something to send. Never waits."""
-        self._bell.ring()
-
-    def stop(self) -> None:
-        """Take leave of the broker; takes a few seconds at most."""
-        self._stopping.set()
-        self.wake()
-        self._thread.join(FAREWELL_S + CONNECT_TIMEOUT_S)
-        if self._thread.is_alive():  # in a look-up of the name, which nothing can end: the thread dies with it
-            log.warning("remote classifier: gave up waiting for the connection to end")
-
-    def _run(self) -> None:
-        with self._bell:
-            while not self._stopping.is_set():
-                began_s = time.monotonic()
-                try:
-                    self._serve()
-                except SinkError as failure:
-                    self._tell(str(failure))
-                except Exception:
-                    log.exception("remote classifier: unexpected fault, reconnecting")
-                self._desk.disconnected()
-                if time.monotonic() - began_s >= LASTING_S:
-                    self._backoff.reset()
-                if self._stopping.wait(self._backoff.next_s()):
-                    return
 
     def _tell(self, reason: str) -> None:
         self.fault = reason
-        if reason not in self._told:
-            self._told.add(reason)
-            log.warning("remote classifier: %s; trying again until it works", reason)
+        super()._tell(reason)
+
+    def _fail(self, failure: SinkError) -> None:
+        super()._fail(failure)
+        self.fault = str(failure)
+
+    def _go_down(self) -> None:
+        self._desk.disconnected()
+        super()._go_down()
 
     def _serve(self) -> None:
-        """Connect, and work until that ends.
-
-        Raises:
-            SinkError: it ended, or did not come about.
-        """
         endpoint = self._endpoint()
         connection = WorkConnection(endpoint, on_delivery=self._deliver, on_acknowledged=self._acknowledged)
         connection.on_unheard = self._unheard.add
@@ -120,7 +83,10 @@ class RemoteLink:
         self._unheard.clear()
         try:
             connection.connect()
-            log.info("remote classifier: connected to the broker %s", endpoint.address)
+            self._come_up(
+                f"connected to the broker {endpoint.address}",
+                f"does another client use the identifier {endpoint.client_id!r}, too?",
+            )
             self.fault = None
             self._desk.connected()
             connection.subscribe([self._answers, self._topics.all_workers])
@@ -129,6 +95,7 @@ class RemoteLink:
                 is_full = len(self._under_way) >= connection.window
                 connection.step(STEP_S if is_full else min(STEP_S, self._desk.next_s()), wake=self._bell.out)
                 self._bell.hush()
+                self._forgive()
             connection.close(FAREWELL_S)
         except SinkError as failure:
             raise SinkError(f"broker {endpoint.address}: {failure}") from failure

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ser_agent.errors import SinkError
 from ser_agent.fleet_wire import encode_reply
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, ConnectionFailed
+from ser_agent.sinks.mqtt_thread import BrokerThread
 from ser_agent.sinks.mqtt_topics import Publication
 from ser_agent.sinks.mqtt_work import Headers, WorkConnection
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from ser_agent.backoff import Backoff
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STABLE_S: Final = 10.0
-"""A connection that held this long was a success: the back-off starts anew, and faults are told again."""
-SUSPICIOUS: Final = 3
-"""So many connections in a row that did not hold that long are probably another worker of the same name."""
 DRAIN_S: Final = 5.0
 """How long what was begun with is seen to at the end."""
 FAREWELL_S: Final = 1.0
@@ -57,8 +53,8 @@ class Place:
     receive_maximum: int
 
 
-class Link:
-    """Connects, brings the desk its work and the broker its answers, and reconnects, until told to leave.
+class Link(BrokerThread):
+    """Brings the desk its work and the broker its answers, until told to leave.
 
     Attributes:
         connected: whether work can come.
@@ -73,22 +69,19 @@ class Link:
             bell: wakes this thread; released at its end.
             backoff: how long to wait between two attempts.
         """
+        super().__init__(
+            "fleet-link",
+            f"MQTT broker {place.address}",
+            backoff,
+            ends_within_s=DRAIN_S + 2 * FAREWELL_S + CONNECT_TIMEOUT_S,
+            bell=bell,
+        )
         self.connected = False
         self._desk = desk
         self._place = place
-        self._bell = bell
-        self._backoff = backoff
-        self._short_lived = 0
-        self._told: set[str] = set()
         self._under_way: dict[int, Letter | None] = {}
-        self._leaving = threading.Event()
         self._drain_s = DRAIN_S
         self._flushing: deque[threading.Event] = deque()
-        self._thread = threading.Thread(target=self._run, name="fleet-link", daemon=True)
-
-    def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
 
     def leave(self, drain_s: float | None = None) -> None:
         """Take nothing more on, see to what is here, take leave; all that within a few seconds.
@@ -97,34 +90,7 @@ class Link:
             drain_s: how long at most what is here is seen to; None: ``DRAIN_S``.
         """
         self._drain_s = DRAIN_S if drain_s is None else drain_s
-        self._leaving.set()
-        self._bell.ring()
-        self._thread.join(DRAIN_S + 2 * FAREWELL_S + CONNECT_TIMEOUT_S)
-        if self._thread.is_alive():  # in a look-up of the name, which nothing can end: the thread dies with it
-            log.warning("MQTT broker %s: gave up waiting for the connection to end", self._place.address)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it connects, or is connected."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while not self._leaving.is_set():
-                try:
-                    self._serve(self._connect())
-                except SinkError as failure:
-                    self._tell(f"{failure}; trying again until it works")
-                except Exception:
-                    log.exception("MQTT broker %s: unexpected fault, reconnecting", self._place.address)
-                self._leaving.wait(self._backoff.next_s())
-        finally:
-            self._bell.close()
-
-    def _tell(self, reason: str) -> None:
-        if reason not in self._told:
-            self._told.add(reason)
-            log.warning("MQTT broker %s: %s", self._place.address, reason)
+        self.stop()
 
     def _connect(self) -> WorkConnection:
         place = self._place
@@ -142,26 +108,21 @@ class Link:
         try:
             self._desk.receive(delivery)
         except Exception:  # who ended the connection now would get the same message again, or another worker would
-            log.exception(
-                "MQTT broker %s: unexpected fault with a message, which is left out", self._place.address
-            )
+            log.exception("%s: unexpected fault with a message, which is left out", self._whom)
             delivery.acknowledge()
 
-    def _serve(self, connection: WorkConnection) -> None:
-        stable_at_s = time.monotonic() + STABLE_S
+    def _serve(self) -> None:
+        connection = self._connect()
         try:
             self._begin(connection)
-            while not self._leaving.is_set():
+            while not self._stopping.is_set():
                 self._exchange(connection, 1.0)
-                if self._short_lived or self._told:
-                    self._forgive(stable_at_s)
+                self._forgive()
             self._finish(connection)
         finally:
             self.connected = False
             connection.drop()
             self._take_back()
-            self._short_lived += 1
-            self._forgive(stable_at_s)
 
     def _begin(self, connection: WorkConnection) -> None:
         place = self._place
@@ -171,10 +132,9 @@ class Link:
             raise ConnectionFailed(f"it does not let us have work ({place.subscription})")
         self._say(connection, place.presence)
         self.connected = True
-        level = logging.DEBUG if self._short_lived else logging.INFO
-        log.log(level, "MQTT broker %s: connected, taking work from %s", place.address, place.subscription)
-        if self._short_lived == SUSPICIOUS:
-            self._tell("no connection lasts: does another worker have the same name?")
+        self._come_up(
+            f"connected, taking work from {place.subscription}", "does another worker have the same name?"
+        )
 
     def _finish(self, connection: WorkConnection) -> None:
         connection.unsubscribe([self._place.subscription])
@@ -237,10 +197,3 @@ class Link:
         letters = [letter for letter in self._under_way.values() if letter is not None]
         self._under_way.clear()
         self._desk.letters.extendleft(reversed(letters))
-
-    def _forgive(self, stable_at_s: float) -> None:
-        """Once a connection has held, faults before it are history: they would be worth telling again."""
-        if time.monotonic() > stable_at_s:
-            self._short_lived = 0
-            self._told.clear()
-            self._backoff.reset()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
-from ser_agent.bell import Bell
 from ser_agent.errors import SinkError
 from ser_agent.sinks.mqtt_client import CONNECT_TIMEOUT_S, Connection, VersionInDoubt
+from ser_agent.sinks.mqtt_thread import BrokerThread
 from ser_agent.sinks.mqtt_visits import Wanted, answers, as_visitor, ask_version
 
 if TYPE_CHECKING:
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STABLE_S = 10.0
-"""A connection that held this long was a success: the back-off starts anew, and faults are told again."""
-SUSPICIOUS = 3
-"""So many connections in a row that did not hold that long are probably somebody else's doing."""
 STAND_BACK_S = 60.0
 """How often an agent that stands back looks whether the other is still there."""
 MOST_TOLD = 64
@@ -36,8 +31,8 @@ FAREWELL_S = 2.0
 """How long the last acknowledgements are waited for."""
 
 
-class Courier:
-    """Connects, delivers and reconnects in a thread of its own until stopped.
+class Courier(BrokerThread):
+    """Delivers, and takes a last word to the broker at the end, where there is one.
 
     Attributes:
         attempts: how often a connection was tried.
@@ -66,53 +61,25 @@ class Courier:
             version: which MQTT to speak.
             backoff: how long to wait between two attempts.
         """
+        super().__init__(
+            "mqtt-courier", f"MQTT broker {broker}", backoff, ends_within_s=FAREWELL_S + CONNECT_TIMEOUT_S
+        )
         self._mailbox = mailbox
         self._inbox = inbox
         self._endpoint = endpoint
-        self._broker = broker
         self._will = will
         self._wanted = version
         self._version: Version | None = None if version == "auto" else version
-        self._backoff = backoff
         self.attempts = 0
         self.connection: Connection | None = None
-        self._short_lived = 0
-        self._told: set[str] = set()
         self._refused_topics: set[str] = set()
         self._under_way: dict[int, Parcel] = {}
-        self._stopping = threading.Event()
-        self._bell = Bell()
-        self._thread = threading.Thread(target=self._run, name="mqtt-courier", daemon=True)
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Tell the thread that there is something to send. Never waits."""
-        self._bell.ring()
-
-    def stop(self) -> None:
-        """End the thread after a last word to the broker, where there is one; takes a few seconds at most."""
-        self._stopping.set()
-        self.wake()
-        self._thread.join(FAREWELL_S + CONNECT_TIMEOUT_S)
-        if self._thread.is_alive():  # in a look-up of the name, which nothing can end: the thread dies with it
-            log.warning("MQTT broker %s: gave up waiting for the connection to end", self._broker)
-
-    def _run(self) -> None:
-        with self._bell:
-            while not self._stopping.is_set():
-                try:
-                    self._serve(self._connect())
-                except SinkError as failure:
-                    self._tell(f"{failure}; trying again until it works")
-                except Exception:
-                    log.exception("MQTT broker %s: unexpected fault, reconnecting", self._broker)
-                if self._inbox.has_elder:
-                    self._stand_back()
-                elif self._stopping.wait(self._backoff.next_s()):
-                    return
+    def _pause(self) -> None:
+        if self._inbox.has_elder:
+            self._stand_back()
+        else:
+            super()._pause()
 
     def _stand_back(self) -> None:
         """Leave our topics to an elder agent with the same site for as long as it answers."""
@@ -120,17 +87,12 @@ class Courier:
             try:
                 visitor = as_visitor(self._endpoint())
                 if not answers(visitor, ask_version(visitor, self._wanted), self._inbox.topics):
-                    log.info("MQTT broker %s: the other agent has gone", self._broker)
+                    log.info("%s: the other agent has gone", self._whom)
                     self._inbox.dismiss_elder()
                     self._backoff.reset()
                     return
             except SinkError as failure:  # the broker is away, or its password has changed: nobody knows
                 self._tell(str(failure))
-
-    def _tell(self, reason: str) -> None:
-        if reason not in self._told:
-            self._told.add(reason)
-            log.warning("MQTT broker %s: %s", self._broker, reason)
 
     def _connect(self) -> Connection:
         self.attempts += 1
@@ -150,15 +112,14 @@ class Courier:
             if self._wanted == "auto":
                 self._version = None
             raise
-        level = logging.DEBUG if self._short_lived else logging.INFO
-        log.log(level, "MQTT broker %s: connected, MQTT %s", self._broker, connection.version)
-        if self._short_lived == SUSPICIOUS:
-            self._tell(f"no connection lasts: does another client use the identifier {endpoint.client_id!r}, too?")
+        self._come_up(
+            f"connected, MQTT {connection.version}",
+            f"does another client use the identifier {endpoint.client_id!r}, too?",
+        )
         return connection
 
-    def _serve(self, connection: Connection) -> None:
-        stable_at_s = time.monotonic() + STABLE_S
-        self.connection = connection
+    def _serve(self) -> None:
+        self.connection = connection = self._connect()
         self._under_way.clear()
         connection.subscribe(self._inbox.subscriptions)
         self._inbox.begin_session()
@@ -168,21 +129,11 @@ class Courier:
                 if self._inbox.has_elder:
                     connection.close()
                     return
-                if self._short_lived or self._told:
-                    self._forgive(stable_at_s)
+                self._forgive()
             self._leave(connection)
         finally:
             self.connection = None
             connection.drop()
-            self._short_lived += 1
-            self._forgive(stable_at_s)
-
-    def _forgive(self, stable_at_s: float) -> None:
-        """Once a connection has held, faults before it are history: they would be worth telling again."""
-        if time.monotonic() > stable_at_s:
-            self._short_lived = 0
-            self._told.clear()
-            self._backoff.reset()
 
     def _exchange(self, connection: Connection, timeout_s: float | None = None) -> None:
         self._send(connection)
@@ -210,7 +161,7 @@ class Courier:
         topic = parcel.publication.topic
         if refusal is not None and topic not in self._refused_topics and len(self._refused_topics) < MOST_TOLD:
             self._refused_topics.add(topic)
-            log.warning("MQTT broker %s: it refuses what is published on %s (%s)", self._broker, topic, refusal)
+            log.warning("%s: it refuses what is published on %s (%s)", self._whom, topic, refusal)
         self._mailbox.settle(parcel, refusal)
 
     def _leave(self, connection: Connection) -> None:

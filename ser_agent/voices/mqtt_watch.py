@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Protocol
 
 from ser_agent.backoff import Backoff
-from ser_agent.bell import Bell
-from ser_agent.sinks.mqtt_client import Connection, ConnectionFailed
+from ser_agent.sinks.mqtt_client import Connection
+from ser_agent.sinks.mqtt_thread import BrokerThread
 from ser_agent.sinks.mqtt_visits import Wanted, ask_version
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ class Take(Protocol):
         """Take it."""
 
 
-class MqttWatch:
-    """Hears what is published on some topics until stopped."""
+class MqttWatch(BrokerThread):
+    """Hears what is published on some topics."""
 
     def __init__(
         self, endpoint: Endpoint, version: Wanted, topics: Sequence[str], take: Take, lose: Callable[[], None]
@@ -44,55 +43,30 @@ class MqttWatch:
             take: takes each message.
             lose: called whenever the connection is lost.
         """
+        super().__init__(
+            "mqtt-watch", f"MQTT broker {endpoint.address}", Backoff(RETRY_MOST_S), ends_within_s=STOP_S
+        )
         self._endpoint = endpoint
         self._version = version
         self._topics = topics
         self._take = take
         self._lose = lose
-        self._stopping = threading.Event()
-        self._bell = Bell()
-        self._thread = threading.Thread(target=self._run, name="mqtt-watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
+    def _go_down(self) -> None:
+        if not self._stopping.is_set():
+            self._lose()
+        super()._go_down()
 
-    def stop(self) -> None:
-        """Take leave."""
-        self._stopping.set()
-        self._bell.ring()
-        if self._thread.ident is not None:
-            self._thread.join(STOP_S)
-
-    def _run(self) -> None:
-        backoff = Backoff(RETRY_MOST_S)
-        told = ""
-        with self._bell:
-            while not self._stopping.is_set():
-                try:
-                    self._listen(backoff)
-                except ConnectionFailed as failure:
-                    if str(failure) != told:
-                        log.warning("MQTT broker %s: %s", self._endpoint.address, failure)
-                    told = str(failure)
-                    self._lose()
-                    self._stopping.wait(0.2 + backoff.next_s())
-
-    def _listen(self, backoff: Backoff) -> None:
-        """Connect, and hear until stopped.
-
-        Raises:
-            ConnectionFailed: there is no connection, or it was lost.
-        """
+    def _serve(self) -> None:
         version = ask_version(self._endpoint, self._version)
         connection = Connection(self._endpoint, version, on_message=self._received)
         try:
             connection.connect()
             connection.subscribe(self._topics)
-            log.info("MQTT broker %s: listening to %s", self._endpoint.address, ", ".join(self._topics))
-            backoff.reset()
+            self._come_up(f"listening to {', '.join(self._topics)}")
             while not self._stopping.is_set():
                 connection.step(1.0, wake=self._bell.out)
+                self._forgive()
             connection.close(timeout_s=0.5)
         finally:
             connection.drop()
@@ -101,4 +75,4 @@ class MqttWatch:
         try:
             self._take(topic, payload, retained=retained)
         except Exception:
-            log.exception("MQTT broker %s: a message on %s could not be taken in", self._endpoint.address, topic)
+            log.exception("%s: a message on %s could not be taken in", self._whom, topic)
