@@ -104,14 +104,21 @@ def test_a_slow_way_holds_up_nobody_and_no_more_is_under_way_than_may_be(
 ) -> None:
     proxy.slow_down(piece=512, pause_s=0.01)
     with opened(make_sink(proxy.port, tmp_path)) as sink:
-        publish(sink, 0, 100)
-        assert sink.waiting() > 50, "publishing did not wait"
-        most = 0
-        while len(listener.event_ids()) < 100:
-            most = max(most, under_way(sink))
-            wait_until(lambda: under_way(sink) < WINDOW or not sink.waiting(), "it moves", PATIENCE_S)
-        assert 0 < most <= WINDOW
-        have_arrived(listener, 100)
+        publish(sink, 0, 1)
+        have_arrived(listener, 1)
+        all_is_settled(sink)
+        proxy.hold()
+        publish(sink, 1, 101)
+        assert sink.waiting() == 100, "publishing did not wait"
+        wait_until(lambda: under_way(sink) == WINDOW, "as much is under way as may be", PATIENCE_S)
+        proxy.let_pass()
+
+        def all_arrive() -> bool:
+            assert under_way(sink) <= WINDOW
+            return len(listener.event_ids()) > 100
+
+        wait_until(all_arrive, "all events arrive", PATIENCE_S)
+        have_arrived(listener, 101)
         all_is_settled(sink)
 
 

@@ -32,6 +32,7 @@ def wall() -> Iterator[SimpleNamespace]:
 
 @pytest.mark.parametrize("step_s", [HOUR_S, -HOUR_S], ids=["forward", "back"])
 def test_durations_and_latencies_stay_and_started_at_follows(wall: SimpleNamespace, step_s: float) -> None:
+    began = time.monotonic()
     source = Spoken(4)
     rig = Rig(source)
     agent = rig.agent()
@@ -41,7 +42,6 @@ def test_durations_and_latencies_stay_and_started_at_follows(wall: SimpleNamespa
         wall.step_s = step_s if played == 2 else 0.0
 
     source.between = between
-    began = time.monotonic()
     assert agent.run() is Outcome.ENDED
     _, before, during, after = rig.record.events  # the first has no pre-roll
     assert before.duration_s == during.duration_s == after.duration_s

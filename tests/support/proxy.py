@@ -33,6 +33,8 @@ class Proxy:
         self._deaf_to_broker = False
         self._pause_s = 0.0
         self._piece = PIECE
+        self._may_pass = threading.Event()
+        self._may_pass.set()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(LOOK_S)
@@ -58,6 +60,14 @@ class Proxy:
     def slow_down(self, piece: int, pause_s: float) -> None:
         """Forward so many bytes at a time, with a pause in between."""
         self._piece, self._pause_s = piece, pause_s
+
+    def hold(self) -> None:
+        """Keep back whatever comes, until ``let_pass``; connections stay, and nothing is lost."""
+        self._may_pass.clear()
+
+    def let_pass(self) -> None:
+        """End that."""
+        self._may_pass.set()
 
     def heal(self) -> None:
         """New connections work; old ones stay as they were."""
@@ -97,6 +107,7 @@ class Proxy:
         def work() -> None:
             with contextlib.suppress(OSError):
                 while data := source.recv(self._piece):
+                    self._may_pass.wait()
                     if self._pause_s:
                         time.sleep(self._pause_s)
                     if self._epoch == epoch and not self._swallowing and not loses():
@@ -114,6 +125,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
+        self._may_pass.set()
         self._threads[0].join()
         self.cut()
         for thread in self._threads:
