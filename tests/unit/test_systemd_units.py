@@ -12,12 +12,17 @@ from pathlib import Path
 import pytest
 
 from ser_agent.app import RESTART_LEAST_S
+from ser_agent.config import load
 from ser_agent.errors import EX_CONFIG, EX_RESTART
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).with_name("ser-agent")
 INSTALLER = ROOT / "scripts" / "install-service"
-UNIT_PATHS = {"system": "etc/systemd/system/ser-agent.service", "user": "conf/systemd/user/ser-agent.service"}
+UNIT_PATHS = {
+    "system": "etc/systemd/system/ser-agent.service",
+    "user": "conf/systemd/user/ser-agent.service",
+    "worker": "etc/systemd/system/ser-agent-worker.service",
+}
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -25,14 +30,14 @@ needs_systemd = pytest.mark.skipif(
 
 
 def install(destdir: Path, scope: str, *more: str) -> subprocess.CompletedProcess[str]:
-    user = ["--user"] if scope == "user" else []
-    command = [str(INSTALLER), "--destdir", str(destdir), "--program", str(PROGRAM), *user, *more]
+    which = [] if scope == "system" else [f"--{scope}"]
+    command = [str(INSTALLER), "--destdir", str(destdir), "--program", str(PROGRAM), *which, *more]
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/home/x", "XDG_CONFIG_HOME": "/conf"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @needs_systemd
-@pytest.mark.parametrize("scope", ["system", "user"])
+@pytest.mark.parametrize("scope", UNIT_PATHS)
 def test_the_installed_unit_passes_systemds_own_check(tmp_path: Path, scope: str) -> None:
     done = install(tmp_path, scope)
     assert done.returncode == 0, done.stderr
@@ -47,12 +52,11 @@ def test_the_installed_unit_passes_systemds_own_check(tmp_path: Path, scope: str
 
 
 @needs_systemd
-def test_the_system_unit_is_well_confined(tmp_path: Path) -> None:
-    install(tmp_path, "system")
+@pytest.mark.parametrize("scope", ["system", "worker"])
+def test_the_system_units_are_well_confined(tmp_path: Path, scope: str) -> None:
+    install(tmp_path, scope)
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--json=short"]
-    rated = subprocess.run(
-        [*command, tmp_path / UNIT_PATHS["system"]], capture_output=True, text=True, check=False
-    )
+    rated = subprocess.run([*command, tmp_path / UNIT_PATHS[scope]], capture_output=True, text=True, check=False)
     assert rated.returncode == 0, rated.stdout
     assert json.loads(rated.stdout)
 
@@ -90,3 +94,21 @@ def test_the_installer_refuses_words_it_does_not_know(tmp_path: Path) -> None:
     done = install(tmp_path, "system", "--frobnicate")
     assert done.returncode == 2
     assert "usage:" in done.stderr
+
+
+def test_a_worker_is_installed_beside_an_agent_and_each_goes_alone(tmp_path: Path) -> None:
+    install(tmp_path, "system")
+    done = install(tmp_path, "worker")
+    assert done.returncode == 0, done.stderr
+    agent, worker = tmp_path / UNIT_PATHS["system"], tmp_path / UNIT_PATHS["worker"]
+    assert f"ExecStart={PROGRAM} worker --config /etc/ser-agent/worker.yaml" in worker.read_text(encoding="utf-8")
+    config = load(tmp_path / "etc/ser-agent/worker.yaml").config
+    assert (config.classifier.type, [sink.type for sink in config.sinks]) == ("wav2vec2", ["mqtt"])
+    install(tmp_path, "worker", "--uninstall")
+    assert (agent.exists(), worker.exists()) == (True, False)
+
+
+def test_a_worker_is_no_service_of_a_user(tmp_path: Path) -> None:
+    done = install(tmp_path, "worker", "--user")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
