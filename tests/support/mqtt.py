@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20.0
 POLL_S = 0.01
+CATCHING_UP = "catching/up"
+"""Topics of what a listener tells itself, which no listener notes down."""
 
 
 def wait_until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -154,8 +157,12 @@ class Listener:
         name: str = "listener",
         user: tuple[str, str] | None = None,
     ) -> None:
-        """Connect to the broker on that port, as a user with a password where one is given, and subscribe."""
+        """Connect to the broker on that port, as a user with a password where one is given, and subscribe.
+
+        By MQTT 3.1.1 its session ends with the connection.
+        """
         self.heard: list[Heard] = []
+        self._caught_up: set[str] = set()
         self._topic = topic
         self._v5 = v5
         self._subscribed = threading.Event()
@@ -193,6 +200,9 @@ class Listener:
             self._client.subscribe(self._topic, qos=1)
 
     def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        if message.topic.startswith(CATCHING_UP):
+            self._caught_up.add(message.topic)
+            return
         self.heard.append(
             Heard(message.topic, message.payload.decode(errors="replace"), message.qos, message.retain)
         )
@@ -223,6 +233,12 @@ class Listener:
         last = [self._client.publish(topic, payload, qos=0) for _ in range(times)][-1]
         last.wait_for_publish(PATIENCE_S)
 
+    def catch_up(self) -> None:
+        """Return once all has been heard that the broker was given before; to be called while it is connected."""
+        mark = f"{CATCHING_UP}/{secrets.token_hex(8)}"
+        self.say(mark, "")  # comes back behind all the rest
+        wait_until(lambda: mark in self._caught_up, "the listener catches up")
+
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
@@ -235,13 +251,11 @@ class Listener:
         self.close()
 
 
-def retained(port: int, topic: str = "#") -> dict[str, Heard]:
+def retained(port: int) -> dict[str, Heard]:
     """All that the broker keeps, by topic."""
-    with Listener(port, topic=topic, name="newcomer") as newcomer:
-        newcomer.say("end/of/retained", "")  # arrives behind all retained messages
-        wait_until(lambda: newcomer.on("end/of/retained"), "the retained messages come")
-        latest = {heard.topic: heard for heard in newcomer.heard if heard.topic != "end/of/retained"}
-        return {topic: heard for topic, heard in latest.items() if heard.payload}
+    with Listener(port, v5=False, name="newcomer") as newcomer:  # nothing waits for it from an earlier visit
+        newcomer.catch_up()
+        return {heard.topic: heard for heard in newcomer.heard if heard.retain}
 
 
 def make_sink(
