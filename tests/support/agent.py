@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-START_S = 60.0
-STOP_S = 20.0
+START_S = 100.0
+STOP_S = 60.0
 
 
-def ser_agent(*arguments: str, timeout_s: float = 60.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def ser_agent(*arguments: str, timeout_s: float = 100.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Run a command of the agent to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "ser_agent", *arguments],

@@ -122,9 +122,14 @@ class Crew:
         """Have all of them running, and in sight."""
         for worker in self.workers:
             if not worker.runs:
-                worker.start()
+                self._start(worker, spy)
         names = {worker.name for worker in self.workers}
         wait_until(lambda: names <= workers_in_sight(spy), f"{', '.join(sorted(names))} are up", START_S)
+
+    def _start(self, worker: WorkerProcess, spy: Listener) -> None:
+        """Start one, once nobody takes the one before it for being there."""
+        wait_until(lambda: worker.name not in workers_in_sight(spy), f"{worker.name} is out of sight")
+        worker.start()
 
     def __enter__(self) -> Self:
         """Nothing runs yet."""

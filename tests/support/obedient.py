@@ -15,11 +15,15 @@ NOBODY: Final = 3
 """An order: say that nobody spoke."""
 SLEEP: Final = 4
 """An order: as ``ANSWER``, but take ``number`` milliseconds for it."""
+WAIT: Final = 5
+"""An order: as ``ANSWER``, but only once there is a file ``GO`` beside the classifier."""
+GO: Final = "go"
 SURE: Final = 10_000
 
 MODULE: Final = f"""
 import os
 import time
+from pathlib import Path
 from typing import Literal
 
 from ser_agent.options import ClassifierOptions
@@ -51,6 +55,8 @@ class ObedientClassifier:
             return NON_SPEECH
         if order == {SLEEP}:
             time.sleep(number / 1000)
+        while order == {WAIT} and not Path(__file__).with_name("{GO}").exists():
+            time.sleep(0.01)
         return {{"happy": number / {SURE}, "neutral": 1 - number / {SURE}}}
 
     def close(self):
