@@ -114,6 +114,7 @@ class _Elsewhere:
             "minutes": _NO_CLOCK,
             "teacher": 0.0,
         }
+        self._experiment = settings.name
         self._settings = settings.model_copy(
             update={
                 "name": f"{settings.name}-elsewhere",
@@ -158,6 +159,7 @@ class _Elsewhere:
         """Tell how much each training has cost, beside what the experiment says."""
         goal = self._settings.finetune
         return {
+            "experiment": self._experiment,
             "start_from": self._settings.start_from.name,
             "looks": goal.looks,
             "frozen_layers": goal.frozen_layers,

@@ -209,6 +209,7 @@ def test_a_report_before_anything_was_classified_says_what_to_run(settings: Sett
 def test_the_other_protocols_are_in_report_and_card_when_they_were_run(results: dict[str, Any]) -> None:
     found = results["model"]["figures"]["whole"]
     training = {
+        "experiment": "first",
         "start_from": "init",
         "looks": 1,
         "frozen_layers": 2,
@@ -217,7 +218,7 @@ def test_the_other_protocols_are_in_report_and_card_when_they_were_run(results: 
     }
     nemo, ravdess = (found[corpus] | {"training": training} for corpus in ("nemo", "ravdess"))
     card = model_card(results | {"leave_one_out": {"nemo": nemo}, "ravdess_folds": ravdess})
-    assert "- nemo: all layers above the lowest 2 of `init`" in card
+    assert "- nemo: `first`, all layers above the lowest 2 of `init`" in card
     assert "300 steps of 32 clips for each training" in card
     assert "| nEMO (Polish) left out of the training |" in card
     assert "| RAVDESS, folds by actor |" in card
