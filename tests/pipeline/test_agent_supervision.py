@@ -6,9 +6,11 @@ import contextlib
 import queue
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.mqtt import PATIENCE_S
 from support.rig import PAUSE, SPEECH, Rig, speech
 
 from ser_agent.agent import Outcome
@@ -23,23 +25,28 @@ if TYPE_CHECKING:
 
 
 class EnoughSink(RecordingSink):
-    """Has the agent stopped once it has been told how it is doing."""
+    """Has been told enough once it has been told how the agent is doing."""
 
-    def __init__(self, occurrences: queue.SimpleQueue[Occurrence]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._occurrences = occurrences
+        self.has_enough = threading.Event()
 
     def publish(self, message: AnyMessage) -> None:
         super().publish(message)
         if isinstance(message, AgentStats):
-            self._occurrences.put(Signalled(signal.SIGTERM))
+            self.has_enough.set()
 
 
 def run(notifier: Notifier) -> RecordingSink:
     """Run an agent that hears one utterance, and then nothing, until it has told how it is doing."""
     occurrences: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
-    source = ScriptedSource(speech(PAUSE, SPEECH, PAUSE), live=True, when_dry=lambda: None)
-    sink = EnoughSink(occurrences)
+    sink = EnoughSink()
+
+    def stop() -> None:
+        sink.has_enough.wait(PATIENCE_S)
+        occurrences.put(Signalled(signal.SIGTERM))
+
+    source = ScriptedSource(speech(PAUSE, SPEECH, PAUSE), live=True, when_dry=stop)
     rig = Rig(source, sinks={"record": sink}, notifier=notifier, stats_interval_s=0.0, occurrences=occurrences)
     assert rig.agent().run() is Outcome.STOPPED
     return sink

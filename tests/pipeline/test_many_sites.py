@@ -42,6 +42,7 @@ class Switchboard(ScriptedSource):
 
     def __init__(self, script: Sequence[Sound | Exception], *, live: bool = False, waits: bool = False) -> None:
         super().__init__([], live=live)
+        self.is_silent = False
         self._sounds = list(script)
         self._waits = waits
 
@@ -51,6 +52,7 @@ class Switchboard(ScriptedSource):
             if isinstance(sound, Exception):
                 raise sound
             yield sound
+        self.is_silent = True  # all of it has been taken by who listens
         while self._waits and not self._closed.wait(0.05):
             yield Lull("waiting")
 
@@ -150,9 +152,11 @@ def test_when_the_source_is_lost_every_site_is() -> None:
 
 
 def test_a_mute_drops_what_is_being_said_anywhere() -> None:
-    rig = Rig(Switchboard(in_turns(at("a", WORDS[:25]), at("b", WORDS[:25])), live=True, waits=True))
+    source = Switchboard(in_turns(at("a", WORDS[:25]), at("b", WORDS[:25])), live=True, waits=True)
+    rig = Rig(source)
     with Life(rig) as life:
-        wait_until(lambda: life.agent.books.begun == 2, "both speak")
+        wait_until(lambda: source.is_silent, "both speak")
+        assert life.agent.books.begun == 2
         assert life.ask(SetListening(on=False)).error is None
         wait_until(lambda: life.agent.books.dropped == {"muted": 2}, "both are dropped")
     assert rig.record.events == []
@@ -176,10 +180,12 @@ def test_when_the_classifier_cannot_keep_up_the_newest_speech_of_every_site_wins
 
     sites = [f"site-{number}" for number in range(16)]
     rounds = [in_turns(*(at(site, _later(n)) for site in sites)) for n in range(10)]
-    rig = Rig(Switchboard([one for each in rounds for one in each], live=True, waits=True), FakeClassifier(slow))
+    source = Switchboard([one for each in rounds for one in each], live=True, waits=True)
+    rig = Rig(source, FakeClassifier(slow))
     with Life(rig) as life:
-        wait_until(lambda: life.agent.books.begun == 160, "all of it was said", 60)
-        assert first.is_set()
+        wait_until(lambda: source.is_silent, "all of it was said", 60)
+        wait_until(first.is_set, "the classifier hears something")
+        assert life.agent.books.begun == 160
         go.set()
         wait_until(lambda: life.agent.books.open == 0, "all of it is settled", 60)
         books = life.agent.books

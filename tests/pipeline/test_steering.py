@@ -101,6 +101,7 @@ def test_a_source_that_cannot_be_had_after_a_muted_start_is_tried_again_and_agai
     faults = [SourceError("unplugged"), SourceError("still unplugged")]
     source = Radio(speech(PAUSE, SPEECH, PAUSE), open_faults=faults)
     with Life(Rig(source, state=state)) as life:
+        wait_until(lambda: life.agent.ready, "it is up")
         life.ask(ON)
         wait_until(lambda: life.rig.record.events, "it hears")
     assert life.fault is None

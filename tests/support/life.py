@@ -69,6 +69,7 @@ class Life:
         return [message for message in self.rig.record.messages if isinstance(message, kind)]
 
     def instance(self) -> str:
+        wait_until(lambda: self.told(AgentInfo), "it tells who it is")
         (info,) = self.told(AgentInfo)
         assert isinstance(info, AgentInfo)
         return info.instance
