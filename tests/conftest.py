@@ -21,6 +21,7 @@ REAL_TIME = {
     "archives",
     "assistants",
     "broker",
+    "classifiers",
     "cli",
     "daemon",
     "examples",

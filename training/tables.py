@@ -182,7 +182,8 @@ def _training(found: Mapping[str, Any]) -> str:
     layers = f"all layers above the lowest {found['frozen_layers']}" if found["frozen_layers"] else "all layers"
     return (
         f"`{found['experiment']}`, {layers} of `{found['start_from']}`, "
-        f"{found['looks']} augmented look(s) at each clip, {found['steps']:,} steps of {found['batch_size']} clips for each training, no teachers."
+        f"{found['looks']} augmented look(s) at each clip, "
+        f"{found['steps']:,} steps of {found['batch_size']} clips for each training, no teachers."
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from support.asking import Working
-from support.mqtt import Listener, Mosquitto, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, wait_until
 from support.scripted_worker import (
     LABELS,
     MODEL,
@@ -37,21 +39,34 @@ if TYPE_CHECKING:
 
     from support.scripted_worker import Question
 
+    from ser_agent.classifiers.remote_desk import Asked, Desk
     from ser_agent.ports import Answer
 
 pytestmark = pytest.mark.broker
 NO_WORKER = Unanswered("no_worker")
+SOON_S = 0.3
+ANSWER_S = 25
 
 
 @pytest.fixture(autouse=True)
-def _waits_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the start for workers that there are not."""
-    monkeypatch.setattr(remote, "WORKER_S", 0.3)
+def _waits_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, however long it takes to come."""
+    monkeypatch.setattr(remote, "WORKER_S", PATIENCE_S)
     monkeypatch.setattr(remote, "SETTLE_S", 0.02)
 
 
+@pytest.fixture
+def waits_little(monkeypatch: pytest.MonkeyPatch, _waits_for_a_worker: None) -> None:
+    """At the start for workers that there are not."""
+    monkeypatch.setattr(remote, "WORKER_S", SOON_S)
+
+
+without_worker = pytest.mark.usefixtures("waits_little")
+
+
 def make(port: int, folder: Path, **keys: Any) -> RemoteClassifier:  # noqa: ANN401 - of many kinds
-    merged = {"host": "127.0.0.1", "port": port, "retry_max_s": 0.2, "no_worker_after_s": 0.3, **keys}
+    usual = {"retry_max_s": 0.2, "answer_within_s": ANSWER_S, "no_worker_after_s": SOON_S}
+    merged = {"host": "127.0.0.1", "port": port, **usual, **keys}
     options = RemoteClassifier.Options.model_validate_json(json.dumps(merged))
     return RemoteClassifier(options, PluginContext("den", folder))
 
@@ -79,9 +94,42 @@ class Asking:
         self.answers = list(classifier.classify(self._utterances))
 
     def end(self) -> list[Answer]:
-        self._thread.join(20)
+        self._thread.join(ANSWER_S + PATIENCE_S)
         assert not self._thread.is_alive(), "classify does not return"
         return self.answers
+
+
+def desk_of(classifier: RemoteClassifier) -> Desk:
+    assert classifier._desk is not None
+    return classifier._desk
+
+
+def under_way(classifier: RemoteClassifier) -> list[Asked]:
+    """What was asked about, and is not over."""
+    desk = desk_of(classifier)
+    with desk._changed:
+        return list(desk._open.values())
+
+
+def wait_for_takers(classifier: RemoteClassifier, *takers: str) -> None:
+    """Wait until the satellite has heard who has taken each of what it has asked about."""
+    expected = [{taker} for taker in takers]
+    wait_until(lambda: [asked.takers for asked in under_way(classifier)] == expected, f"{takers} have taken them")
+
+
+def let_time_be_over(classifier: RemoteClassifier) -> None:
+    """Of all that was asked about."""
+    desk = desk_of(classifier)
+    with desk._changed:
+        for asked in desk._open.values():
+            asked.deadline_s = time.monotonic()
+        desk._changed.notify_all()
+
+
+def be_patient(classifier: RemoteClassifier, no_worker_after_s: float) -> None:
+    """Wait so long for a worker from now on."""
+    desk = desk_of(classifier)
+    desk._patience = replace(desk._patience, no_worker_s=no_worker_after_s)
 
 
 def test_workers_answer_as_if_the_satellite_had_classified(broker: Mosquitto, tmp_path: Path) -> None:
@@ -109,7 +157,7 @@ def test_an_utterance_says_all_that_a_worker_has_to_know(broker: Mosquitto, tmp_
     assert (question.topic, question.response_topic) == ("ser-agent/utterances/den", "ser-agent/answers/den")
     assert (question.qos, question.retained, question.attempt) == (1, False, 1)
     assert question.content_type == "audio/flac"
-    assert 1 <= question.expires_in_s <= 10
+    assert 1 <= question.expires_in_s <= ANSWER_S
     assert len(question.id) == 26
 
 
@@ -132,11 +180,12 @@ def test_a_second_answer_is_counted_and_dropped(broker: Mosquitto, tmp_path: Pat
 
 
 def test_an_answer_that_comes_too_late_finds_nobody(broker: Mosquitto, tmp_path: Path) -> None:
-    with (
-        ScriptedWorker(broker.port, takes) as worker,
-        loaded(broker.port, tmp_path, answer_within_s=1.0) as classifier,
-    ):
-        assert classifier.classify([utterance()]) == [Unanswered("expired")]
+    with ScriptedWorker(broker.port, takes) as worker, loaded(broker.port, tmp_path) as classifier:
+        asking = Asking(classifier)
+        wait_for_takers(classifier, "w1")
+        wait_until(lambda: under_way(classifier)[0].unconfirmed_s is None, "the broker has confirmed it")
+        let_time_be_over(classifier)
+        assert asking.end() == [Unanswered("expired")]
         worker.say(worker.questions[0])
         wait_until(lambda: classifier.counts()["duplicates"] == 1, "the late answer comes")
 
@@ -144,7 +193,7 @@ def test_an_answer_that_comes_too_late_finds_nobody(broker: Mosquitto, tmp_path:
 def test_what_a_dying_worker_had_taken_goes_to_another_as_a_second_try(broker: Mosquitto, tmp_path: Path) -> None:
     with ScriptedWorker(broker.port, takes) as first, loaded(broker.port, tmp_path) as classifier:
         asking = Asking(classifier, 2)
-        wait_until(lambda: len(first.questions) == 2, "the first worker has them")
+        wait_for_takers(classifier, "w1", "w1")
         with ScriptedWorker(broker.port, answers, name="w2") as second:
             first.die()
             assert asking.end() == [SCORES, SCORES]
@@ -165,10 +214,10 @@ def test_what_only_waited_at_a_dying_worker_has_had_no_try(broker: Mosquitto, tm
 def test_what_two_workers_have_died_of_is_set_aside(broker: Mosquitto, tmp_path: Path) -> None:
     with ScriptedWorker(broker.port, takes) as first, loaded(broker.port, tmp_path) as classifier:
         asking = Asking(classifier)
-        wait_until(lambda: first.questions, "the first worker has it")
+        wait_for_takers(classifier, "w1")
         with ScriptedWorker(broker.port, takes, name="w2") as second:
             first.die()
-            wait_until(lambda: second.questions, "the second worker has it")
+            wait_for_takers(classifier, "w2")
             second.die()
             assert asking.end() == [Unanswered("poisoned")]
 
@@ -185,6 +234,7 @@ def test_what_fails_twice_is_set_aside_and_the_others_are_answered(broker: Mosqu
         assert sorted(question.attempt for question in worker.questions) == [1, 1, 2]
 
 
+@without_worker
 def test_without_a_worker_it_says_so_at_once(broker: Mosquitto, tmp_path: Path) -> None:
     classifier = make(broker.port, tmp_path)
     model = classifier.load()
@@ -193,6 +243,7 @@ def test_without_a_worker_it_says_so_at_once(broker: Mosquitto, tmp_path: Path) 
     classifier.close()
 
 
+@without_worker
 def test_while_no_worker_is_in_sight_the_fallback_answers(broker: Mosquitto, tmp_path: Path) -> None:
     classifier = make(broker.port, tmp_path, fallback={"type": "wav2vec2", "threads": 1})
     model = classifier.load()
@@ -201,9 +252,11 @@ def test_while_no_worker_is_in_sight_the_fallback_answers(broker: Mosquitto, tmp
     assert classifier.counts()["fallback"] == 1
     with ScriptedWorker(broker.port, answers) as worker:
         wait_until(lambda: classifier.counts()["workers"], "the worker comes in sight")
+        be_patient(classifier, PATIENCE_S)
         assert classifier.classify([utterance()]) == [SCORES]
         worker.leave()
         wait_until(lambda: not classifier.counts()["workers"], "the worker has gone")
+        be_patient(classifier, SOON_S)
         classifier.classify([utterance()])
         assert classifier.counts()["fallback"] == 2
     classifier.close()
@@ -215,7 +268,7 @@ def test_a_broker_that_hangs_is_not_waited_for_where_there_is_a_fallback(
     fallback = {"type": "wav2vec2", "threads": 1}
     with (
         ScriptedWorker(broker.port, answers),
-        loaded(broker.port, tmp_path, fallback=fallback, answer_within_s=25) as classifier,
+        loaded(broker.port, tmp_path, fallback=fallback) as classifier,
     ):
         broker.suspend()
         (answer,) = classifier.classify([utterance()])
@@ -225,6 +278,7 @@ def test_a_broker_that_hangs_is_not_waited_for_where_there_is_a_fallback(
         wait_until(lambda: classifier.counts()["duplicates"] == 1, "the worker's answer comes, too late")
 
 
+@without_worker
 def test_a_fallback_that_fails_is_counted_and_keeps_nobody_else_from_an_answer(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +332,7 @@ def test_no_more_than_so_many_are_on_their_way(broker: Mosquitto, tmp_path: Path
         wait_until(lambda: len(worker.questions) == 2, "two are asked about")
         worker.say(worker.questions[0])
         wait_until(lambda: len(worker.questions) == 3, "the third follows")
+        wait_until(lambda: len(listener.on("/den")) == 4, "the listener has heard it, too")
         order = [heard.topic.split("/")[1] for heard in listener.on("/den")]
         assert order == ["utterances", "utterances", "answers", "utterances"]
         for question in worker.questions[1:]:
@@ -347,6 +402,7 @@ def test_a_file_that_is_missing_is_told_of(tmp_path: Path) -> None:
         make(1, tmp_path, tls={"ca_file": "nowhere.pem"}).load()
 
 
+@without_worker
 def test_it_warns_that_sound_leaves_the_machine(
     broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -361,10 +417,16 @@ def test_it_keeps_the_promises_of_its_port_with_a_real_worker(broker: Mosquitto,
 
 
 def test_a_check_says_how_many_workers_there_are(broker: Mosquitto, tmp_path: Path) -> None:
-    with ScriptedWorker(broker.port, answers), ScriptedWorker(broker.port, answers, name="w2"):
-        assert make(broker.port, tmp_path).probe(5.0) == f"2 workers in sight, {MODEL}, labels: happy, sad"
+    with (
+        ScriptedWorker(broker.port, answers),
+        ScriptedWorker(broker.port, answers, name="w2"),
+        loaded(broker.port, tmp_path) as classifier,
+    ):
+        wait_until(lambda: classifier.counts()["workers"] == 2, "both come in sight")
+        assert classifier.probe(5.0) == f"2 workers in sight, {MODEL}, labels: happy, sad"
 
 
+@without_worker
 def test_a_check_says_that_there_is_no_worker(broker: Mosquitto, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"no worker in sight at the broker 127.0.0.1:{broker.port}"):
         make(broker.port, tmp_path).probe(0.1)

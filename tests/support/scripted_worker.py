@@ -68,7 +68,7 @@ class ScriptedWorker:
         client.connect("127.0.0.1", port)
         client.loop_start()
         assert self._subscribed.wait(PATIENCE_S), "the worker could not subscribe"
-        client.publish(TOPICS.worker(name), presence, qos=1, retain=True)
+        client.publish(TOPICS.worker(name), presence, qos=1, retain=True).wait_for_publish(PATIENCE_S)
 
     def say(  # noqa: PLR0913 - an answer has that many parts
         self,
