@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.asking import Asker, Working
+from support.mqtt import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support.mqtt import Mosquitto
+
+
+@pytest.fixture(autouse=True)
+def the_beginning_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine, a worker in this process says with what it begins before it begins."""
+    monkeypatch.setattr("ser_agent.fleet.bench.BEGINNING_S", PATIENCE_S)
 
 
 @pytest.fixture

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.asking import HUSH, POISON, SITE, SLOW, Asker, Working, an_id, some_sound
-from support.mqtt import Listener, wait_until
+from support.asking import EXPIRES_S, HUSH, POISON, SITE, SLOW, Asker, Working, an_id, some_sound
+from support.mqtt import PATIENCE_S, Listener, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.mqtt import Mosquitto
+
+
+@pytest.fixture
+def pass_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets so many seconds pass by for what the worker has to do."""
+    clock = SimpleNamespace(monotonic=time.monotonic)
+    monkeypatch.setattr("ser_agent.fleet.tasks.time", clock)
+
+    def pass_by(seconds: float) -> None:
+        clock.monotonic = lambda: time.monotonic() + seconds
+
+    return pass_by
 
 
 def test_an_utterance_is_begun_with_and_answered_and_its_sound_overwritten(asker: Asker, working: Working) -> None:
@@ -29,7 +43,7 @@ def test_an_utterance_is_begun_with_and_answered_and_its_sound_overwritten(asker
     }
     assert (came.topic, came.qos) == (f"ser-agent/answers/{SITE}", 1)
     assert came.expires_s is not None
-    assert 17 <= came.expires_s <= 20
+    assert EXPIRES_S - PATIENCE_S <= came.expires_s <= EXPIRES_S
     wait_until(lambda: not working.classifier.seen[0].samples.any(), "the sound is overwritten")
 
 
@@ -60,6 +74,7 @@ def test_no_more_than_a_batch_is_begun_with_at_a_time(asker: Asker, working: Wor
         asker.ask(number)
     asker.ask(7, some_sound(seconds=3.0))  # goes with nothing so short
     working.wait_for(asked=8)
+    asker.hear_all()
     assert [asker.states(number) for number in range(8)] == [["taken"]] + [[]] * 7
     working.classifier.gate.set()
     asker.final(7)
@@ -153,31 +168,39 @@ def test_nothing_is_written_where_a_satellite_has_no_say(
     asker.ask(4)
     asker.final(4)
     working.stop()
+    asker.hear_all()
     assert {came.id for came in asker.came} == {an_id(4)}
     assert not [heard for heard in listener.heard if heard.topic == "homeassistant/sensor/x/config"]
     assert working.counts == {"asked": 1, "answered": 1, "ignored": 7}
 
 
-def test_what_expires_while_it_waits_here_is_passed_over(asker: Asker, working: Working) -> None:
+def test_what_expires_while_it_waits_here_is_passed_over(
+    asker: Asker, working: Working, pass_by: Callable[[float], None]
+) -> None:
     working.classifier.gate.clear()
     asker.ask(1, some_sound(SLOW))
     wait_until(lambda: working.classifier.batches, "the first is in work")
-    asker.ask(2, MessageExpiryInterval=1)
+    asker.ask(2, MessageExpiryInterval=EXPIRES_S // 4)
     asker.ask(3)
-    time.sleep(1.1)
+    working.wait_for(asked=3)
+    pass_by(EXPIRES_S / 2)
     working.classifier.gate.set()
     asker.final(3)
     working.stop()
+    asker.hear_all()
     assert asker.states(2) == []
     assert working.counts == {"asked": 3, "answered": 2, "expired": 1}
 
 
-def test_an_answer_that_comes_too_late_is_not_sent(asker: Asker, working: Working) -> None:
+def test_an_answer_that_comes_too_late_is_not_sent(
+    asker: Asker, working: Working, pass_by: Callable[[float], None]
+) -> None:
     working.classifier.gate.clear()
-    asker.ask(1, some_sound(SLOW), MessageExpiryInterval=1)
+    asker.ask(1, some_sound(SLOW))
     wait_until(lambda: working.classifier.batches, "it is in work")
-    time.sleep(1.1)
+    pass_by(EXPIRES_S + 1.0)
     working.classifier.gate.set()
     working.stop()
+    asker.hear_all()
     assert asker.states(1) == ["taken"]
     assert working.counts == {"asked": 1, "expired": 1}

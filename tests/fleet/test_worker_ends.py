@@ -11,6 +11,7 @@ from support.asking import SLOW, Asker, Working, some_sound
 from support.mqtt import PATIENCE_S, retained, wait_until
 
 from ser_agent.errors import SerAgentError
+from ser_agent.sinks.mqtt_work import WorkConnection
 from ser_agent.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -36,18 +37,35 @@ def test_a_worker_tells_what_it_is_and_when_it_goes(asker: Asker, working: Worki
     assert retained(broker.port) == {}
 
 
-def test_at_its_end_a_worker_answers_what_it_has(asker: Asker, working: Working, broker: Mosquitto) -> None:
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a worker has seen the broker confirm that it gets no more work."""
+    gone = threading.Event()
+
+    def unsubscribed(connection: WorkConnection) -> bool:
+        if not connection._unsubscribing:
+            gone.set()
+        return gone.is_set()
+
+    monkeypatch.setattr(WorkConnection, "unsubscribed", property(unsubscribed))
+    return gone
+
+
+def test_at_its_end_a_worker_answers_what_it_has(
+    asker: Asker, working: Working, broker: Mosquitto, gone: threading.Event
+) -> None:
     working.classifier.gate.clear()
     asker.ask(1, some_sound(SLOW))
     wait_until(lambda: working.classifier.batches, "the first is in work")
     for number in range(2, 6):
         asker.ask(number)
     working.worker.stop()
-    time.sleep(0.2)
+    assert gone.wait(PATIENCE_S)
     asker.ask(9)  # comes too late: the broker has nobody for it
     working.classifier.gate.set()
     working.stop()
     assert [asker.final(number).state for number in range(1, 6)] == ["answered"] * 5
+    asker.hear_all()
     assert asker.states(9) == []
     assert working.counts == {"asked": 5, "answered": 5}
     assert retained(broker.port) == {}
@@ -62,8 +80,9 @@ def test_a_classifier_that_takes_for_ever_does_not_hold_up_the_end(
     asker.ask(1, some_sound(SLOW))
     asker.ask(2)
     wait_until(lambda: working.classifier.batches, "the first is in work")
-    assert working.stop() < 3.0
-    assert asker.workers["w1"] == {}  # so the satellite asks another one
+    working.wait_for(asked=2)
+    assert working.stop() < PATIENCE_S / 2
+    wait_until(lambda: asker.workers["w1"] == {}, "it takes its word back, so the satellite asks another one")
     assert working.counts == {"asked": 2}
 
 

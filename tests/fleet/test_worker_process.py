@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from support.mqtt import Mosquitto
 
+pytestmark = pytest.mark.timeout(400)
+
 LONG_S = 20
 
 
@@ -58,6 +60,7 @@ def test_what_a_killed_worker_had_is_answered_by_another_one(broker: Mosquitto, 
     sound = encode_sound(np.resize(np.concatenate(speech_clips()), LONG_S * 16_000))
     worker = AgentProcess(tmp_path, config(broker.port), "--name", "victim", command="worker")
     with Asker(broker.port) as asker, worker:
+        worker.wait_for("READY=1")
         asker.see_worker()
         for number in range(4):
             asker.ask(number, sound)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from ser_agent.ports import Answer
 
 SITE = "room"
+EXPIRES_S = 600
+"""For so long an answer is of use, unless a test says otherwise."""
+ANSWER_S = 60.0
+"""How long is waited for one: there may be a real model that hears a batch of long sounds."""
 POISON, HUSH, SLOW = 666, 1, 2
 """First samples at which the made-up classifier raises, hears nobody, or takes its time."""
 
@@ -70,6 +74,7 @@ class Asker:
         self.site = site
         self.came: list[Came] = []
         self.workers: dict[str, dict[str, Any]] = {}
+        self._all_has_come = threading.Event()
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=f"asker-{site}", protocol=MQTTProtocolVersion.MQTTv5
         )
@@ -82,6 +87,9 @@ class Asker:
         assert subscribed.wait(PATIENCE_S)
 
     def _note(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        if message.topic == self._last_topic:
+            self._all_has_come.set()
+            return
         fields = json.loads(message.payload) if message.payload else {}
         if "/workers/" in message.topic:
             self.workers[message.topic.rpartition("/")[2]] = fields
@@ -103,7 +111,7 @@ class Asker:
             "ContentType": "audio/flac",
             "ResponseTopic": f"ser-agent/answers/{self.site}",
             "CorrelationData": an_id(number).encode(),
-            "MessageExpiryInterval": 20,
+            "MessageExpiryInterval": EXPIRES_S,
             "UserProperty": [("try", str(attempt)), ("schema", "1")],
         }
         for name, value in (usual | unusual).items():
@@ -111,6 +119,16 @@ class Asker:
         topic = f"ser-agent/utterances/{self.site}"
         sound = some_sound() if payload is None else payload
         self._client.publish(topic, sound, 1, properties=properties).wait_for_publish(PATIENCE_S)
+
+    @property
+    def _last_topic(self) -> str:
+        return f"ser-agent/answers/{self.site}/last"
+
+    def hear_all(self) -> None:
+        """Wait until everything has come that the broker has had for it."""
+        self._all_has_come.clear()
+        self._client.publish(self._last_topic, b"", 1)
+        assert self._all_has_come.wait(PATIENCE_S)
 
     def states(self, number: int) -> list[str]:
         """What was said of an utterance, in order."""
@@ -122,7 +140,7 @@ class Asker:
         def found() -> list[Came]:
             return [came for came in self.came if came.id == an_id(number) and came.state != "taken"]
 
-        wait_until(found, f"an answer to {number}")
+        wait_until(found, f"an answer to {number}", ANSWER_S)
         return found()[0]
 
     def see_worker(self) -> str:
