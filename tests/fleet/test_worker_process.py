@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)
 
 LONG_S = 20
+MANY = 8
+"""Of such long utterances: a worker cannot be through with all of them before it is killed."""
 
 
 def config(port: int, **more: object) -> dict[str, Any]:
@@ -62,12 +64,12 @@ def test_what_a_killed_worker_had_is_answered_by_another_one(broker: Mosquitto, 
     with Asker(broker.port) as asker, worker:
         worker.wait_for("READY=1")
         asker.see_worker()
-        for number in range(4):
+        for number in range(MANY):
             asker.ask(number, sound)
         wait_until(lambda: asker.states(0), "it has begun with the first")
         worker.send(signal.SIGKILL)
         wait_until(lambda: asker.workers["victim"] == {}, "its will is heard")
-        open_ = [number for number in range(4) if asker.states(number) in ([], ["taken"])]
+        open_ = [number for number in range(MANY) if asker.states(number) in ([], ["taken"])]
         assert open_
         with Working(broker.port, tmp_path) as working:
             wait_until(lambda: asker.workers.get("w1"), "the other one comes")
