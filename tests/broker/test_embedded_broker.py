@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def embedded() -> Iterator[EmbeddedBroker]:
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
     pytest.importorskip("amqtt", reason="the extra 'broker' is not installed")
+    monkeypatch.setattr("ser_agent.broker.START_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("ser_agent.broker.STOP_TIMEOUT_S", PATIENCE_S)
     broker = EmbeddedBroker(free_port())
     broker.start()
     yield broker
@@ -71,7 +73,7 @@ def test_it_stops_without_leaving_anything_and_starts_again(embedded: EmbeddedBr
     embedded.stop()
     assert "mqtt-broker" not in {thread.name for thread in threading.enumerate()}
     embedded.start()
-    assert make_sink(embedded.port, tmp_path).probe(5.0)
+    assert make_sink(embedded.port, tmp_path, protocol="3.1.1").probe(PATIENCE_S)
 
 
 @pytest.mark.parametrize("attempt", range(6))  # a client that is just being told something was waited for
@@ -91,7 +93,7 @@ def test_it_bears_with_connections_that_never_say_a_word(embedded: EmbeddedBroke
     with socket.create_connection(("127.0.0.1", embedded.port)):
         pass
     with socket.create_connection(("127.0.0.1", embedded.port)):
-        assert make_sink(embedded.port, tmp_path).probe(5.0)
+        assert make_sink(embedded.port, tmp_path, protocol="3.1.1").probe(PATIENCE_S)
         embedded.stop()
     gc.collect()  # what was left open would warn here, and warnings are errors
 

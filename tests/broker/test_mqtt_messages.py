@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.events import an_event, some_info, some_stats
-from support.mqtt import Listener, Mosquitto, free_port, make_sink, opened, retained, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, free_port, make_sink, opened, retained, wait_until
 
 from ser_agent.messages import Availability, ListeningState, MicrophoneState, SpeechState, ThresholdState
 from ser_agent.testing import check_sink
@@ -40,7 +40,7 @@ def test_each_topic_has_its_qos_and_retained_flag(
     with opened(make_sink(broker.port, tmp_path, protocol=protocol)) as sink:
         for message in EVERYTHING:
             sink.publish(message)
-        sink.flush(10.0)
+        sink.flush(PATIENCE_S)
         wait_until(lambda: listener.on("/event") and listener.on("/stats"), "event and stats arrive")
     flags = {(heard.topic.removeprefix("ser-agent/test/"), heard.qos, heard.retain) for heard in listener.heard}
     assert flags == {
@@ -62,7 +62,7 @@ def test_a_newcomer_finds_all_states_and_no_old_event(broker: Mosquitto, tmp_pat
     with opened(make_sink(broker.port, tmp_path)) as sink:
         for message in EVERYTHING:
             sink.publish(message)
-        sink.flush(10.0)
+        sink.flush(PATIENCE_S)
         found = retained(broker.port)
     assert {topic.removeprefix("ser-agent/test/"): heard.payload for topic, heard in found.items()} == {
         "homeassistant/device/ser-agent-test/config": found["homeassistant/device/ser-agent-test/config"].payload,
@@ -84,9 +84,9 @@ def test_the_emotion_falls_back_to_none_after_the_hold_time(
 ) -> None:
     with opened(make_sink(broker.port, tmp_path, hold_seconds=0.3)) as sink:
         sink.publish(SpeechState(speaking=True))
-        sink.publish(SpeechState(speaking=False))
         sink.publish(an_event(1))
         wait_until(lambda: '"happy"' in (listener.last("/emotion") or ""), "the emotion is shown")
+        sink.publish(SpeechState(speaking=False))  # from now on the time counts
         wait_until(lambda: '"none"' in (listener.last("/emotion") or ""), "the emotion falls back")
 
 
@@ -98,8 +98,8 @@ def test_two_sites_share_a_broker_and_nothing_else(broker: Mosquitto, listener: 
             sink.publish(Availability(online=True))
         kitchen.publish(an_event(1, site="kitchen"))
         bedroom.publish(an_event(2, site="bedroom", emotion="sad"))
-        kitchen.flush(10.0)
-        bedroom.flush(10.0)
+        kitchen.flush(PATIENCE_S)
+        bedroom.flush(PATIENCE_S)
         found = retained(broker.port)
     wait_until(lambda: len(listener.event_ids()) == 2, "both events arrive")
     assert [heard.fields["agent"] for heard in listener.on("ser-agent/kitchen/event")] == ["kitchen"]
@@ -119,4 +119,4 @@ def test_websockets_carry_the_same(mosquitto: str, tmp_path: Path) -> None:
         for number in range(30):
             sink.publish(an_event(number))
         wait_until(lambda: len(listener.event_ids()) == 30, "all events arrive")
-        assert sink.probe(5.0).endswith("speaks MQTT 5")
+        assert sink.probe(PATIENCE_S).endswith("speaks MQTT 5")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 from support.events import an_event
-from support.mqtt import Listener, Mosquitto, break_connection, make_sink, opened, retained, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, break_connection, make_sink, opened, retained, wait_until
 
 from ser_agent.messages import Availability, MicrophoneState, SpeechState
 
@@ -34,7 +35,8 @@ def test_it_is_offline_until_it_says_online_and_offline_again_at_its_end(
         sink.publish(Availability(online=True))
         wait_until(lambda: listener.last("/availability") == "online", "it is up")
     wait_until(lambda: listener.last("/availability") == "offline", "it says farewell")
-    assert listener.payloads("/availability") == ["offline", "online", "offline"]
+    told = [payload for payload, _ in groupby(listener.payloads("/availability"))]  # it may insist on "online"
+    assert told == ["offline", "online", "offline"]
     assert retained(broker.port)[AVAILABILITY].retain
 
 
@@ -46,8 +48,9 @@ def test_when_the_connection_breaks_the_broker_says_offline_and_it_corrects_that
         sink.publish(MicrophoneState(connected=True))
         sink.publish(SpeechState(speaking=True))
         sink.publish(an_event(1))
-        sink.flush(10.0)
-        wait_until(lambda: listener.last("/speech") == "ON", "the states are told")
+        sink.flush(PATIENCE_S)
+        listener.catch_up()
+        assert listener.last("/speech") == "ON"
         before = len(listener.heard)
         break_connection(sink)
         wait_until(lambda: '"happy"' in str(listener.heard[before:]), "the emotion is told again")

@@ -99,7 +99,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
         Mosquitto(mosquitto, tmp_path, tls_settings(certificates)) as broker,
         pytest.raises(SinkError, match=rf"127\.0\.0\.1:{broker.port}: {reason}"),
     ):
-        make_sink(broker.port, certificates, tls=tls).probe(5.0)
+        make_sink(broker.port, certificates, tls=tls).probe(PATIENCE_S)
 
 
 def test_a_certificate_for_another_host_is_refused(mosquitto: str, tmp_path: Path, certificates: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_certificate_for_another_host_is_refused(mosquitto: str, tmp_path: Pat
         Mosquitto(mosquitto, tmp_path, tls_settings(certificates, "elsewhere")) as broker,
         pytest.raises(SinkError, match=r"its certificate is not accepted: .*IP address mismatch"),
     ):
-        make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(5.0)
+        make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(PATIENCE_S)
 
 
 def test_a_wrong_certificate_is_retried_and_told_of_once(
@@ -124,7 +124,11 @@ def test_a_wrong_certificate_is_retried_and_told_of_once(
 
 def test_an_insecure_connection_takes_any_certificate(mosquitto: str, tmp_path: Path, certificates: Path) -> None:
     with Mosquitto(mosquitto, tmp_path, tls_settings(certificates, "elsewhere")) as broker:
-        assert make_sink(broker.port, certificates, tls={"insecure": True}).probe(5.0).endswith("speaks MQTT 5")
+        assert (
+            make_sink(broker.port, certificates, tls={"insecure": True})
+            .probe(PATIENCE_S)
+            .endswith("speaks MQTT 5")
+        )
 
 
 def test_a_client_certificate_opens_the_door_and_without_one_it_stays_shut(
@@ -132,9 +136,9 @@ def test_a_client_certificate_opens_the_door_and_without_one_it_stays_shut(
 ) -> None:
     with Mosquitto(mosquitto, tmp_path, f"{tls_settings(certificates)}require_certificate true") as broker:
         tls = {"ca_file": "ours.pem", "cert_file": "agent.pem", "key_file": "agent.key"}
-        assert make_sink(broker.port, certificates, tls=tls).probe(5.0).endswith("speaks MQTT 5")
+        assert make_sink(broker.port, certificates, tls=tls).probe(PATIENCE_S).endswith("speaks MQTT 5")
         with pytest.raises(SinkError, match="certificate"):
-            make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(5.0)
+            make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(PATIENCE_S)
 
 
 def test_a_plain_connection_to_an_encrypted_port_fails_in_words(
@@ -144,9 +148,9 @@ def test_a_plain_connection_to_an_encrypted_port_fails_in_words(
         Mosquitto(mosquitto, tmp_path, tls_settings(certificates)) as broker,
         pytest.raises(SinkError, match=rf"127\.0\.0\.1:{broker.port}: "),
     ):
-        make_sink(broker.port, certificates).probe(5.0)
+        make_sink(broker.port, certificates).probe(PATIENCE_S)
 
 
 def test_an_encrypted_connection_to_a_plain_port_fails_in_words(broker: Mosquitto, certificates: Path) -> None:
     with pytest.raises(SinkError, match="encrypted"):
-        make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(5.0)
+        make_sink(broker.port, certificates, tls={"ca_file": "ours.pem"}).probe(PATIENCE_S)

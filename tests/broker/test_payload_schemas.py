@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.events import an_event, some_info, some_stats
-from support.mqtt import Listener, Mosquitto, make_sink, opened, wait_until
+from support.mqtt import PATIENCE_S, Listener, Mosquitto, make_sink, opened, wait_until
 from support.schemas import kind_of, refused
 
 from ser_agent.commands import CommandDesk, Reply, Request
@@ -58,7 +58,7 @@ def test_every_message_fits_the_schema_of_its_topic(broker: Mosquitto, listener:
     with opened(sink):
         for message in EVERYTHING:
             sink.publish(message)
-        sink.flush(10.0)
+        sink.flush(PATIENCE_S)
         for command, transaction in (("health_check", "a"), ("health_check", 7), ("no_such_thing", None)):
             listener.say(f"ser-agent/test/request/{command}", json.dumps({"transaction": transaction}))
         listener.say("ser-agent/test/threshold/set", "0.5")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.mqtt import Mosquitto, free_port, wait_until
+from support.mqtt import PATIENCE_S, Mosquitto, free_port, wait_until
 from support.security import make_authority, make_certificate, tls_settings
 
 from ser_agent.sinks.mqtt_client import VersionInDoubt
@@ -49,7 +49,7 @@ class Client:
         )
         self.connection.connect()
 
-    def until(self, condition: Callable[[], object], patience_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
         """Drive it until something holds."""
         deadline_s = time.monotonic() + patience_s
         while not condition():
@@ -221,7 +221,7 @@ def test_a_broker_that_speaks_no_mqtt_5_is_refused_with_the_reason() -> None:
     with scripted(b"\x20\x02\x00\x01") as port:  # CONNACK: unacceptable protocol version
         connection = WorkConnection(to(port, "hearer"), on_delivery=lambda _delivery: None)
         with pytest.raises(VersionInDoubt, match=r"sharing out work takes MQTT 5"):
-            connection.connect(2.0)
+            connection.connect(PATIENCE_S)
 
 
 def listens(port: int) -> bool:
