@@ -56,10 +56,10 @@ class PeripheralApi:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._server.shutdown()  # first: who is sent away comes back soon
+        self._thread.join(PATIENCE_S)
         for client in self._clients:
             client.close()
-        self._server.shutdown()
-        self._thread.join(PATIENCE_S)
 
 
 class Notes:
