@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ASOUNDRC = "pcm.!default {type pulse}\nctl.!default {type pulse}\n"
+START_S = 60.0
 PATIENCE_S = 10.0
 
 
@@ -50,7 +51,7 @@ class PulseServer:
             check=True,
             capture_output=True,
         )
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + START_S
         while self._pactl("info").returncode != 0:
             assert time.monotonic() < deadline, "PulseAudio does not answer"
             time.sleep(0.05)
