@@ -24,7 +24,7 @@ class StateBoard:
 
         Args:
             publication: the value.
-            ahead: whether it goes before all others whenever everything is told anew.
+            ahead: whether it goes before all others, now and whenever everything is told anew.
             again: whether to tell also a value that stands there already: somebody may doubt it.
         """
         topic = publication.topic
@@ -32,6 +32,7 @@ class StateBoard:
             return
         if ahead:
             self._latest = {topic: publication, **self._latest}
+            self._unsent = {topic: None, **self._unsent}
         self._latest[topic] = publication
         self._unsent[topic] = None
 

@@ -35,6 +35,15 @@ def test_a_value_that_stands_already_is_not_sent_again() -> None:
     assert drained(board) == ["speech=OFF"]
 
 
+def test_what_goes_ahead_is_sent_before_what_waits_already_and_again_at_every_reconnection() -> None:
+    board = StateBoard()
+    board.put(state("availability", "online"))
+    board.put(state("config", "{}"), ahead=True)
+    for _ in range(2):
+        assert drained(board) == ["config={}", "availability=online"]
+        board.reassert()
+
+
 def test_after_a_reconnection_every_retained_value_is_sent_again() -> None:
     board = StateBoard()
     board.put(state("availability", "online"))
