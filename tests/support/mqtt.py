@@ -229,9 +229,11 @@ class Listener:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
 
     def shout(self, topic: str, payload: str | bytes, times: int) -> None:
-        """Publish the same thing many times as fast as it goes."""
-        last = [self._client.publish(topic, payload, qos=0) for _ in range(times)][-1]
-        last.wait_for_publish(PATIENCE_S)
+        """Publish the same thing many times as fast as it goes, yet with few of them waiting in this process."""
+        for number in range(1, times + 1):
+            under_way = self._client.publish(topic, payload, qos=0)
+            if number % 500 == 0 or number == times:
+                under_way.wait_for_publish(PATIENCE_S)
 
     def catch_up(self) -> None:
         """Return once all has been heard that the broker was given before; to be called while it is connected."""
