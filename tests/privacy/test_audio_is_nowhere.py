@@ -109,7 +109,9 @@ def test_the_sound_is_nowhere_after_its_event(
         agent.hear(quiet(1.0))
         wait_until(lambda: listener.last("/availability") == "online", "it is up", PATIENCE_S)
         agent.hear(sound)
-        wait_until(lambda: tracer.in_process(agent.process.pid), "it hears the sound, which the search sees")
+        wait_until(
+            lambda: tracer.in_process(agent.process.pid), "it hears the sound, which the search sees", PATIENCE_S
+        )
         agent.hear(quiet(2.0))
         wait_until(listener.event_ids, "the event comes", PATIENCE_S)
         assert_gone(lambda: tracer.in_process(agent.process.pid, PROMISED))

@@ -26,6 +26,7 @@ def secrets_in(text: str) -> list[str]:
 
 
 @pytest.mark.broker
+@pytest.mark.timeout(300)
 def test_a_running_agent_tells_its_passwords_to_nobody_but_the_broker(
     broker: Mosquitto, listener: Listener, mosquitto: str, tmp_path: Path
 ) -> None:
