@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,7 +50,7 @@ def test_where_there_is_too_much_some_are_heard_whole_and_who_that_is_goes_round
     names = [f"satellite-{number}" for number in range(20)]
     heard: dict[str, list[int]] = {name: [] for name in names}
     inflow, clock = Inflow(2.0), [0.0]
-    monkeypatch.setattr("ser_agent.sources.hermes_inflow.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ser_agent.sources.hermes_inflow.time", SimpleNamespace(monotonic=lambda: clock[0]))
     for second in range(round(2 * CYCLE_S)):  # one message a second of each, and time for half of them
         clock[0] = float(second)
         for name in names:

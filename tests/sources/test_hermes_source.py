@@ -30,7 +30,9 @@ PAYLOADS = [wav(chunk) for chunk in chunks(SOUND)]
 
 
 def source(port: int, **keys: Any) -> HermesSource:  # noqa: ANN401 - of many kinds
-    return HermesSource(HermesOptions.model_validate_json(json.dumps({"port": port, **keys})), context("hub"))
+    """Unless the keys say otherwise, no pause of a busy machine is a lull, a gap or a reason to shed sound."""
+    merged = {"port": port, "silent_after_s": 60.0, "buffer_s": 10.0, **keys}
+    return HermesSource(HermesOptions.model_validate_json(json.dumps(merged)), context("hub"))
 
 
 class Ear:

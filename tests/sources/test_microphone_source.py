@@ -31,7 +31,8 @@ PATIENCE_S = 30.0
 
 def options(**keys: Any) -> MicrophoneOptions:  # noqa: ANN401 - of many kinds
     """Unless the keys say otherwise, no pause of a busy machine is a loss, of the device or of sound."""
-    return MicrophoneOptions(**{"buffer_s": 30.0, "lost_after_s": 60.0, **keys})
+    merged: dict[str, Any] = {"buffer_s": 30.0, "lost_after_s": 60.0, **keys}
+    return MicrophoneOptions(**merged)
 
 
 def microphone(**keys: Any) -> MicrophoneSource:  # noqa: ANN401 - of many kinds

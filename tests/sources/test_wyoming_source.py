@@ -94,7 +94,9 @@ def chunks(samples: Samples, rate: int = 16_000) -> list[Event]:
 
 
 def source(port: int, **keys: Any) -> WyomingSource:  # noqa: ANN401 - of many kinds
-    return WyomingSource(WyomingSource.Options(uri=f"tcp://{LOOPBACK}:{port}", **keys), context())
+    """Unless the keys say otherwise, no pause of a busy machine is a loss."""
+    merged: dict[str, Any] = {"uri": f"tcp://{LOOPBACK}:{port}", "lost_after_s": 60.0, **keys}
+    return WyomingSource(WyomingSource.Options(**merged), context())
 
 
 def sound_of(frames: list[AudioFrame]) -> Samples:
@@ -145,22 +147,23 @@ def test_it_keeps_the_promises_of_a_source(loop: InLoop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("script", "reason", "lost_after_s"),
     [
-        ([], "it sends no sound"),
+        ([], "it sends no sound", 0.5),
         (
             [Event("audio-chunk", {"rate": 0, "width": 2, "channels": 1}, bytes(10))],
             "of no format that can be read",
+            60.0,
         ),
-        ([Event("audio-chunk", {}, bytes(10))], "of no format that can be read"),
+        ([Event("audio-chunk", {}, bytes(10))], "of no format that can be read", 60.0),
     ],
 )
 def test_one_that_sends_nothing_of_use_is_lost_with_the_reason(
-    loop: InLoop, script: list[Event], reason: str, monkeypatch: pytest.MonkeyPatch
+    loop: InLoop, script: list[Event], reason: str, lost_after_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ser_agent.sources.wyoming.FIRST_SOUND_S", 0.0)
     with Microphone(loop, script) as there:
-        told = Kept().take_all(source(there.port, lost_after_s=0.5))
+        told = Kept().take_all(source(there.port, lost_after_s=lost_after_s))
     assert told == f"Wyoming microphone tcp://{LOOPBACK}:{there.port}: {told.rpartition(': ')[2]}"
     assert reason in told
 
@@ -197,7 +200,7 @@ def test_nobody_there_is_told_with_the_address() -> None:
 
 def test_close_from_another_thread_ends_the_waiting(loop: InLoop) -> None:
     with Microphone(loop, []) as there:
-        waiting = source(there.port, lost_after_s=60.0)
+        waiting = source(there.port)
         waiting.open()
         ended = threading.Thread(target=lambda: list(waiting.frames()), daemon=True)
         ended.start()
