@@ -20,6 +20,8 @@ from support.mqtt import wait_until
 
 from ser_agent import signals
 
+pytestmark = pytest.mark.timeout(600)
+
 SEED = 20261127
 BOOKS = re.compile(r"(\d+) utterances: (\d+) published, (\d+) failed, (\d+) dropped")
 PATIENCE_S = 120.0
