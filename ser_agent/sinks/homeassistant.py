@@ -5,6 +5,7 @@ The keys are those of Home Assistant's device discovery (2024.11 and later), in 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ser_agent.labels import UNCERTAIN
@@ -37,6 +38,16 @@ _PERCENT: Final = "{{ (value_json.confidence * 100) | round if value_json.confid
 def discovery_topic(prefix: str, topics: Topics) -> str:
     """Where Home Assistant looks for it."""
     return f"{prefix}/device/{topics.agent_id}/config"
+
+
+def is_of_a_satellite(payload: bytes, agent: Topics) -> bool:
+    """Whether a discovery message is that of a satellite which this agent hears."""
+    try:
+        fields = json.loads(payload)
+    except (ValueError, RecursionError):
+        return False
+    device = fields.get("device") if isinstance(fields, dict) else None
+    return isinstance(device, dict) and device.get("via_device") == agent.agent_id
 
 
 class Discovery:

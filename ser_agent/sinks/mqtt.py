@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ser_agent.backoff import Backoff
 from ser_agent.errors import SinkError
 from ser_agent.messages import AgentInfo, AnyMessage
-from ser_agent.sinks.homeassistant import Discovery, discovery_topic
+from ser_agent.sinks.homeassistant import Discovery, discovery_topic, is_of_a_satellite
 from ser_agent.sinks.mqtt_commands import CommandGate
 from ser_agent.sinks.mqtt_display import Display
 from ser_agent.sinks.mqtt_events import make_outbox, report
@@ -195,7 +195,7 @@ class MqttSink:
         return f"MQTT broker {broker.address} speaks MQTT {version}"
 
     def withdraw(self, timeout_s: float) -> str:
-        """Have Home Assistant forget the device.
+        """Have Home Assistant forget the device, and those of the satellites that the agent hears.
 
         Args:
             timeout_s: longest wait, seconds.
@@ -206,15 +206,23 @@ class MqttSink:
         Raises:
             SinkError: why it could not be done, with host and port.
         """
-        from ser_agent.sinks.mqtt_visits import as_visitor, ask_version, leave_word  # noqa: PLC0415 - brings paho
+        from ser_agent.sinks.mqtt_visits import (  # noqa: PLC0415 - brings paho
+            as_visitor,
+            ask_version,
+            leave_word,
+            read_kept,
+        )
 
-        topic = discovery_topic(self._options.discovery.prefix, self._topics)
+        prefix = self._options.discovery.prefix
         broker = endpoint(self._options, self._context)
         visitor = as_visitor(broker)
         with _naming(broker):
             version = ask_version(visitor, self._options.protocol, timeout_s)
-            leave_word(visitor, version, [cleared(topic)], timeout_s)
-        return f"MQTT broker {broker.address}: nothing is kept on {topic} any more"
+            kept = read_kept(visitor, version, f"{prefix}/device/+/config", timeout_s)
+            theirs = sorted(topic for topic, payload in kept.items() if is_of_a_satellite(payload, self._topics))
+            withdrawn = [discovery_topic(prefix, self._topics), *theirs]
+            leave_word(visitor, version, [cleared(topic) for topic in withdrawn], timeout_s)
+        return f"MQTT broker {broker.address}: nothing is kept on {', '.join(withdrawn)} any more"
 
 
 @contextmanager

@@ -25,6 +25,8 @@ CANDIDATES: Final[Mapping[Wanted, tuple[Version, ...]]] = {
 }
 ANSWER_S = 5.0
 """How long an agent that is alive may take to say so."""
+HUSH_S = 1.0
+"""What a broker keeps it sends at once: so long a silence is its end."""
 
 
 def as_visitor(endpoint: Endpoint) -> Endpoint:
@@ -120,6 +122,41 @@ def leave_word(
         connection.drop()
     if refusals:
         raise ConnectionFailed(f"it refuses what is published ({refusals[0]})")
+
+
+def read_kept(endpoint: Endpoint, version: Version, topics: str, timeout_s: float) -> dict[str, bytes]:
+    """Read what a broker keeps: the payloads of retained messages, by topic.
+
+    Args:
+        endpoint: the broker.
+        version: of MQTT.
+        topics: which ones; may have wildcards.
+        timeout_s: longest wait, seconds.
+
+    Raises:
+        ConnectionFailed: there is no connection, or it was lost.
+    """
+    found: dict[str, bytes] = {}
+
+    def take(topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the client calls it
+        if retained:
+            found[topic] = payload
+
+    connection = Connection(endpoint, version, on_message=take)
+    connection.connect(timeout_s)
+    try:
+        connection.subscribe([topics])
+        now_s = time.monotonic()
+        deadline_s, quiet_s, known = now_s + timeout_s, now_s + HUSH_S, 0
+        while now_s < min(deadline_s, quiet_s):
+            connection.step(HUSH_S)
+            now_s = time.monotonic()
+            if len(found) > known or not connection.subscribed:
+                quiet_s, known = now_s + HUSH_S, len(found)
+        connection.close()
+    finally:
+        connection.drop()
+    return found
 
 
 def _transaction(payload: bytes) -> object:

@@ -215,6 +215,30 @@ def test_the_command_withdraws_the_device_whether_it_is_there_or_not(
     assert "ser-agent/test/info" in retained(broker.port)
 
 
+def test_the_command_withdraws_the_satellites_of_the_agent_and_no_others(
+    broker: Mosquitto, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = ["ser-agent-bath", "ser-agent-kitchen"]
+    with opened(make_sink(broker.port, tmp_path)) as sink:
+        bring_up(sink, hub)
+        for site in ("kitchen", "bath"):
+            sink.publish(Availability(online=True, site=site))
+        sink.flush(PATIENCE_S)
+    other = "homeassistant/device/ser-agent-other/config"
+    with opened(make_sink(broker.port, tmp_path, site="other")) as sink:
+        sink.publish(some_info().model_copy(update={"site": "other"}))
+        sink.flush(PATIENCE_S)
+    hub.say("homeassistant/device/garbage/config", "[", retain=True)
+    hub.catch_up()
+    assert {f"homeassistant/device/{name}/config" for name in theirs} < set(retained(broker.port))
+    arguments = ["discovery", "remove", "--set", "site=test", "--set", f"sinks.0.port={broker.port}"]
+    assert main(arguments) == 0
+    withdrawn = [CONFIG, *(f"homeassistant/device/{name}/config" for name in theirs)]
+    assert f"nothing is kept on {', '.join(withdrawn)} any more" in capsys.readouterr().out
+    kept = {topic for topic in retained(broker.port) if topic.endswith("/config")}
+    assert kept == {other, "homeassistant/device/garbage/config"}
+
+
 def test_the_command_says_where_it_could_not_withdraw_and_that_there_is_nothing_to_withdraw(
     mosquitto: str, unused_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
