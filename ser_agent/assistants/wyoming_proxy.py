@@ -114,8 +114,10 @@ class WyomingProxy:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - start_server calls this in a task of its own
         if self._stopping.is_set() or len(self._clients) >= MOST_CLIENTS:
-            await _refuse(Streams(reader, writer), "too many clients", "busy")
-            await _hang_up(writer)
+            try:
+                await _refuse(Streams(reader, writer), "too many clients", "busy")
+            finally:
+                await _hang_up(writer)
             return
         self._clients.add(task)
         try:
@@ -164,8 +166,10 @@ class WyomingProxy:
                 self._lose(error)
                 await asyncio.sleep(0.2 + backoff.next_s())
                 continue
-            log.info("%s is there: %s", self._upstream, await _introduce(found))
-            await _hang_up(found.writer)
+            try:
+                log.info("%s is there: %s", self._upstream, await _introduce(found))
+            finally:
+                await _hang_up(found.writer)
             self._conversation.say_hearing(possible=True)
             self._lost.clear()
             backoff.reset()

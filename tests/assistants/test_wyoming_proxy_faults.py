@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from ser_agent.audio import Samples
 
 
-def test_a_server_that_is_away_is_told_and_served_again_once_it_is_back(loop: InLoop) -> None:
+def test_a_server_that_is_away_is_told_and_served_again_once_it_is_back(
+    loop: InLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser_agent.assistants.wyoming_proxy.REFUSE_S", PATIENCE_S)  # the client hangs up first
     port = free_port()
     rig = Rig()
 
@@ -186,6 +189,20 @@ def test_a_port_that_is_taken_is_told(server: SttServer) -> None:
     with running:
         wait_until(lambda: running.fault, "it gives up")
     assert f"nobody can connect to tcp://{LOOPBACK}:{server.port}" in str(running.fault)
+
+
+def test_stopped_while_it_still_asks_who_is_behind_it_hangs_up() -> None:
+    rig = Rig()
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        with RunningProxy(Conversation(rig.parts(), rig.occurrences), silent.getsockname()[1]):
+            connection, _ = silent.accept()
+            connection.settimeout(PATIENCE_S)
+            asked = connection.recv(65_536)
+        with connection:
+            while data := connection.recv(65_536):
+                asked += data
+    assert b"describe" in asked
 
 
 def test_an_event_of_a_detector_that_dies_ends_the_proxy(server: SttServer) -> None:
