@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import secrets
 
 import pytest
 from support.mqtt import PATIENCE_S
@@ -23,7 +23,7 @@ class Finder(ServiceListener):
         self.changed = asyncio.Event()
 
     def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        info = zc.get_service_info(type_, name)
+        info = zc.get_service_info(type_, name, timeout=round(1000 * PATIENCE_S))
         self.there[name] = None if info is None else info.port
         self._loop.call_soon_threadsafe(self.changed.set)
 
@@ -58,7 +58,8 @@ async def find(name: str) -> int | None:
 
 
 def test_the_proxy_is_found_while_it_runs() -> None:
-    assert asyncio.run(find(f"ser-agent-{socket.gethostname()}")) == 10350
+    name = f"ser-agent-{secrets.token_hex(4)}"  # nobody else's, also where tests run side by side
+    assert asyncio.run(find(name)) == 10350
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])

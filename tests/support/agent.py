@@ -44,7 +44,8 @@ class AgentProcess:
         self.config = folder / "agent.yaml"
         self.configure(config)
         self._arguments = arguments
-        self._log = (folder / "agent.log").open("wb+")
+        self._log = folder / "agent.log"
+        self._log.write_bytes(b"")
         self._supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._supervisor.bind(str(folder / "notify"))
         self._address = str(folder / "notify")
@@ -58,18 +59,19 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start it; it need not come up."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ser_agent", self._command, "--config", str(self.config), *self._arguments],
-            env=os.environ
-            | {
-                "NOTIFY_SOCKET": self._address,
-                "WATCHDOG_USEC": "3000000",
-                "STATE_DIRECTORY": str(self.config.parent / "state"),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        with self._log.open("ab") as log:  # appended to, so that reading it meanwhile moves nothing
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ser_agent", self._command, "--config", str(self.config), *self._arguments],
+                env=os.environ
+                | {
+                    "NOTIFY_SOCKET": self._address,
+                    "WATCHDOG_USEC": "3000000",
+                    "STATE_DIRECTORY": str(self.config.parent / "state"),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def wait_for(self, state: str, patience_s: float = START_S) -> None:
         """Wait until it tells systemd a state, such as ``READY=1``."""
@@ -104,11 +106,7 @@ class AgentProcess:
     @property
     def log(self) -> str:
         """All that it has written."""
-        self._log.flush()
-        self._log.seek(0)
-        text = self._log.read().decode()
-        self._log.seek(0, os.SEEK_END)
-        return text
+        return self._log.read_bytes().decode()
 
     def __enter__(self) -> Self:
         self.start()
@@ -119,4 +117,3 @@ class AgentProcess:
             self.process.kill()
             self.process.wait(STOP_S)
         self._supervisor.close()
-        self._log.close()

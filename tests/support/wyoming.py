@@ -176,7 +176,7 @@ class RunningProxy:
         conversation: Conversation,
         upstream_port: int,
         *,
-        max_delay_s: float = 10.0,
+        max_delay_s: float = 3 * PATIENCE_S,
         in_text: bool = False,
         name: str | None = None,
     ) -> None:
