@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from support.agent import AgentProcess
-from support.mqtt import Listener, Mosquitto, free_port, wait_until
+from support.mqtt import Listener, Mosquitto, wait_until
 from support.wyoming import InLoop, Recogniser, SttServer, load_info, recognise
 
 from ser_agent.audio_files import read_utterance
@@ -44,18 +45,21 @@ def config(broker: Mosquitto) -> dict[str, Any]:
 def test_home_assistant_learns_from_the_transcript_and_the_broker_how_a_command_was_said(
     server: SttServer, broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
-    port = free_port()
-    addresses = ("--listen", f"tcp://127.0.0.1:{port}", "--upstream", f"tcp://127.0.0.1:{server.port}")
+    addresses = ("--listen", "tcp://127.0.0.1:0", "--upstream", f"tcp://127.0.0.1:{server.port}")
     clip = read_utterance(DATA / "1061_IEO_ANG_LO.opus")
     arguments = (*addresses, "--max-delay-ms", "10000")
     with AgentProcess(tmp_path, config(broker), *arguments, command="wyoming-proxy") as proxy:
         proxy.wait_for("READY=1", 120.0)
+        listening = re.search(r"listening at (\S+) for", proxy.log)
+        assert listening is not None, proxy.log
+        port = address(listening[1]).port
         assert asyncio.run(load_info(port)).asr[0].name == "parrot"
         transcript = asyncio.run(recognise(port, np.concatenate([PAUSE, clip, PAUSE])))
         wait_until(lambda: listener.on("ser-agent/kitchen/event"), "the event comes", 60.0)
         proxy.send(signal.SIGTERM)
         assert proxy.wait() == 0, proxy.log
         assert "transcripts: 1 with an emotion, 0 too early, 0 without" in proxy.log
+    wait_until(lambda: listener.last("kitchen/availability") == "offline", "its leave is heard")
     (event,) = [heard.fields for heard in listener.on("ser-agent/kitchen/event")]
     assert event["source"] == "wyoming-proxy"
     assert transcript is not None
