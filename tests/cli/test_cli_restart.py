@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.agent import START_S
 from support.mqtt import Listener, Mosquitto, wait_until
 
 from ser_agent.errors import EX_RESTART
@@ -43,7 +44,7 @@ def arguments(
     file.write_text(json.dumps(config))
 
     def restart() -> None:
-        wait_until(lambda: listener.last("home/availability") == "online", "it is up")
+        wait_until(lambda: listener.last("home/availability") == "online", "it is up", START_S)
         listener.say("ser-agent/home/request/restart", "{}")
 
     asking = threading.Thread(target=restart, daemon=True)
@@ -51,6 +52,7 @@ def arguments(
     yield ("run", "--config", str(file), "--quiet")
     asking.join()
     wait_until(lambda: listener.last("home/availability") == "offline", "it says farewell")
+    wait_until(lambda: listener.on("response/restart"), "it has answered")
     assert listener.on("response/restart")[0].fields["status"] == "ok"
 
 

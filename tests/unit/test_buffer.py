@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from support.mqtt import PATIENCE_S
 
 from ser_agent.buffer import BoundedQueue, Closed
 
@@ -35,9 +36,10 @@ def test_a_patient_producer_waits_for_room() -> None:
     assert not queue.put_wait(2, 0.01)
     producer = threading.Thread(target=queue.put_wait, args=(2,))
     producer.start()
-    assert queue.get(1) == 1
-    assert queue.get(1) == 2
-    producer.join(1)
+    assert queue.get(PATIENCE_S) == 1
+    assert queue.get(PATIENCE_S) == 2
+    producer.join(PATIENCE_S)
+    assert not producer.is_alive()
     assert queue.dropped == 0
 
 
@@ -54,5 +56,5 @@ def test_a_waiting_consumer_is_woken_by_the_end() -> None:
     consumer = threading.Thread(target=consume)
     consumer.start()
     queue.close()
-    consumer.join(5)
+    consumer.join(PATIENCE_S)
     assert woken == [True]
