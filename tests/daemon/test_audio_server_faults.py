@@ -51,6 +51,7 @@ def test_an_agent_whose_audio_server_hangs_can_be_stopped(
         pulse.hang()
         wait_until(lambda: listener.last("attic/microphone") == "OFF", "the loss is reported", PATIENCE_S)
         assert agent.stop() == 0, agent.log
+    listener.catch_up()
     assert listener.payloads("attic/availability")[-1] == "offline"
 
 

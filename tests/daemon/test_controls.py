@@ -45,7 +45,7 @@ def test_muting_really_releases_the_microphone_and_the_mute_survives_a_restart(
         beside = recorders(pulse) - 1  # what PulseAudio itself has open
         listener.say("ser-agent/attic/listen/set", "OFF")
         wait_until(lambda: listener.last("attic/listen/state") == "OFF", f"it is muted:\n{agent.log}")
-        assert recorders(pulse) == beside
+        wait_until(lambda: recorders(pulse) == beside, "the microphone is released")
         assert listener.last("attic/microphone") == "OFF"
         assert agent.stop() == 0, agent.log
         agent.start()

@@ -113,6 +113,7 @@ def test_each_utterance_into_the_microphone_comes_out_of_the_broker_as_one_event
         pulse.play(tmp_path / "spoken.wav")
         wait_until(lambda: len(listener.event_ids()) >= len(expected), f"events come:\n{agent.log}", 60)
         assert agent.stop() == 0, agent.log
+    listener.catch_up()
     events: list[dict[str, Any]] = [heard.fields for heard in listener.on("attic/event")]
     assert [event["id"] for event in events] == listener.event_ids()
     assert len(events) == len(expected), agent.log

@@ -68,6 +68,7 @@ def test_four_satellites_at_once_give_each_its_own_event_session_and_device(
         wait_until(lambda: stats(listener).get("published") == len(CLIPS), "the books tell them", 60)
         kept = retained(broker.port)
         assert agent.stop() == 0, agent.log
+    listener.catch_up()
     events = [heard for heard in listener.on("/event") if heard.topic.startswith("ser-agent/")]
     assert Counter(heard.topic for heard in events) == {f"ser-agent/room-{n}/event": 1 for n in range(len(CLIPS))}
     for heard in events:
@@ -94,7 +95,7 @@ def test_losses_repetitions_disorder_and_garbage_leave_one_event_for_each_uttera
     garbage = [message for pair in zip(clean, [b"garbage"] * len(clean), strict=True) for message in pair]
     sounds = {"lossy": lossy, "twice": twice, "swapped": swapped, "garbage": garbage}
     with (
-        AgentProcess(tmp_path, config(broker, silent_after_s=1.0)) as agent,
+        AgentProcess(tmp_path, config(broker, **PATIENT)) as agent,
         Satellites(broker.port) as satellites,
     ):
         agent.wait_for("READY=1")
@@ -105,6 +106,7 @@ def test_losses_repetitions_disorder_and_garbage_leave_one_event_for_each_uttera
         )
         wait_until(lambda: is_settled(stats(listener)), "all is accounted for", 60)
         assert agent.stop() == 0, agent.log
+    listener.catch_up()
     agents = [heard.fields["agent"] for heard in listener.on("/event")]
     assert sorted(map(str, agents)) == sorted(sounds)
     last = stats(listener)
@@ -115,7 +117,7 @@ def test_a_satellite_that_is_switched_off_while_it_speaks_ends_its_utterance(
     broker: Mosquitto, listener: Listener, tmp_path: Path
 ) -> None:
     cut = hermes(joined([silence(0.5), CLIPS[0]]))[:-4]
-    settings = config(broker, silent_after_s=0.5, away_after_s=1.0)
+    settings = config(broker, silent_after_s=4.0, away_after_s=4.5)
     with AgentProcess(tmp_path, settings) as agent, Satellites(broker.port) as satellites:
         agent.wait_for("READY=1")
         satellites.play({"attic": cut}, SPEED)
