@@ -71,6 +71,7 @@ def test_the_agent_works_and_is_muted_by_home_assistant_alone(
         assert home.last("listen/state") == "ON"
         home.say("ser-agent/living-room/listen/set", "OFF")
         wait_until(lambda: home.last("listen/state") == "OFF", f"it is muted:\n{agent.log}", PATIENCE_S)
+        wait_until(lambda: lamp.heard, "the lamp hears the emotion")
         assert {heard.topic for heard in lamp.heard} == {"ser-agent/living-room/emotion"}
         assert agent.stop() == 0
         assert "not authorized" not in agent.log

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.agent import AgentProcess
 from support.browser import browsing, chromium, violations
-from support.mqtt import Listener, Mosquitto, free_port, wait_until
+from support.mqtt import Listener, Mosquitto, wait_until
 from support.third_party import CHEERFUL, install
 
 if TYPE_CHECKING:
@@ -34,16 +35,22 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def agent(broker: Mosquitto, tmp_path: Path) -> Iterator[tuple[AgentProcess, str]]:
     """An agent that hears one sentence again and again, and the address of its page."""
-    port = free_port()
     config: dict[str, Any] = {
         "site": "attic",
         "source": {"type": "files", "paths": [str(CLIP)], "realtime": True, "loop": True},
         "sinks": [{"type": "mqtt", "port": broker.port, "retry_max_s": 0.5}],
-        "web": {"enabled": True, "port": port},
+        "web": {"enabled": True, "port": 0},
     }
     with AgentProcess(tmp_path, config, *CHEERFUL) as process:
         process.wait_for("READY=1")
-        yield process, f"http://127.0.0.1:{port}/"
+        yield process, address_of(process)
+
+
+def address_of(process: AgentProcess) -> str:
+    """Where the page of an agent that is up is served: its log tells."""
+    found = re.search(r"live page: (http://\S+)", process.log)
+    assert found is not None, process.log
+    return f"{found[1]}/"
 
 
 def text_of(page: Page, place: str) -> str:
@@ -108,19 +115,18 @@ def press_everything(page: Page, listener: Listener) -> None:
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_a_token_opens_the_page(tmp_path: Path) -> None:
-    port = free_port()
     config = {
         "site": "attic",
         "source": {"type": "files", "paths": [str(CLIP)], "realtime": True, "loop": True},
         "sinks": [],
-        "web": {"enabled": True, "port": port, "token": "a token of some length"},
+        "web": {"enabled": True, "port": 0, "token": "a token of some length"},
     }
     with (
         AgentProcess(tmp_path, config, *CHEERFUL) as process,
         browsing(locale="de-DE", color_scheme="dark", viewport={"width": 360, "height": 740}) as page,
     ):
         process.wait_for("READY=1")
-        page.goto(f"http://127.0.0.1:{port}/")
+        page.goto(address_of(process))
         page.locator("#token").fill("not the token")
         assert violations(page) == ""
         page.locator("button").click()
