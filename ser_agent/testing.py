@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ser_agent.ports import Answer, AudioSource, EmotionClassifier, EventSink, VoiceActivityDetector
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 def context(site: str = "test") -> PluginContext:
