@@ -127,7 +127,7 @@ class Courier(BrokerThread):
             while not self._stopping.is_set():
                 self._exchange(connection)
                 if self._inbox.has_elder:
-                    connection.close()
+                    self._give_way(connection)
                     return
                 self._forgive()
             self._leave(connection)
@@ -148,7 +148,6 @@ class Courier(BrokerThread):
             if parcel is None:
                 return
             number = connection.send(parcel.publication)
-            self._inbox.note_sent(parcel.publication)
             if parcel.publication.qos == 0:
                 self._mailbox.settle(parcel)
             else:
@@ -162,7 +161,16 @@ class Courier(BrokerThread):
         if refusal is not None and topic not in self._refused_topics and len(self._refused_topics) < MOST_TOLD:
             self._refused_topics.add(topic)
             log.warning("%s: it refuses what is published on %s (%s)", self._whom, topic, refusal)
+        if refusal is None:
+            self._inbox.note_arrived(parcel.publication)
         self._mailbox.settle(parcel, refusal)
+
+    def _give_way(self, connection: Connection) -> None:
+        """Take leave once all that was sent has arrived, or the time is up: the elder is to hear of us."""
+        deadline_s = time.monotonic() + FAREWELL_S
+        while self._under_way and (remaining_s := deadline_s - time.monotonic()) > 0:
+            connection.step(remaining_s)
+        connection.close()
 
     def _leave(self, connection: Connection) -> None:
         deadline_s = time.monotonic() + FAREWELL_S

@@ -66,8 +66,8 @@ class Inbox:
         self.has_elder = False
         self.rivals.dismiss()
 
-    def note_sent(self, publication: Publication) -> None:
-        """A publication has gone out; after ``info`` the others know of us."""
+    def note_arrived(self, publication: Publication) -> None:
+        """The broker has a publication; after ``info`` the others know of us."""
         if publication.topic == self.topics.path("info"):
             self.rivals.introduce(publication.payload)
 
