@@ -255,7 +255,7 @@ class Listener:
 
 def retained(port: int) -> dict[str, Heard]:
     """All that the broker keeps, by topic."""
-    with Listener(port, v5=False, name="newcomer") as newcomer:  # nothing waits for it from an earlier visit
+    with Listener(port, v5=False, name=f"newcomer-{secrets.token_hex(4)}") as newcomer:
         newcomer.catch_up()
         return {heard.topic: heard for heard in newcomer.heard if heard.retain}
 
