@@ -126,8 +126,9 @@ def test_what_the_cache_lacks_is_downloaded_where_allowed(
     assert not any(pattern.endswith((".bin", ".py")) for pattern in asked[0]["allow_patterns"])
 
 
+@pytest.mark.timeout(300)  # importing torch takes its time on a busy machine
 def test_loading_is_silent_touches_no_network_and_imports_nothing_heavy(build: CheckpointBuilder) -> None:
     folders = [str(build.raw()), str(build.raw("wavlm"))]
     command = [sys.executable, "-c", FRESH_PROCESS, *folders]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

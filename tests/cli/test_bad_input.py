@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.agent import ser_agent as ser_agent_process
 from support.command_line import Outcome
-from support.mqtt import Mosquitto, free_port
+from support.mqtt import Mosquitto
 from support.security import make_authority, make_certificate, protected, tls_settings
 from support.sound_files import write_bad_ones
 from support.third_party import CHEERFUL
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 CLIP = Path(__file__).resolve().parents[1] / "data" / "1076_ITH_DIS_XX.opus"
 A_FILE = f"source={json.dumps({'type': 'files', 'paths': [str(CLIP)]})}"
-LIMIT_S = 30
+LIMIT_S = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def absent() -> int:
-    """A port without a broker."""
-    return free_port()
+def absent() -> Iterator[int]:
+    """A port without a broker, which nobody else gets meanwhile."""
+    with socket.socket() as taken:  # bound, and never listening
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.agent import ser_agent as ser_agent_process
-from support.mqtt import Mosquitto, free_port
 from support.third_party import CHEERFUL
 
 from ser_agent.cli import check_command
 
 if TYPE_CHECKING:
     from support.command_line import Command, Outcome
+    from support.mqtt import Mosquitto
 
 CLIP = Path(__file__).resolve().parents[1] / "data" / "1076_ITH_DIS_XX.opus"
 FILES = {"type": "files", "paths": [str(CLIP)]}
@@ -54,9 +55,11 @@ def test_every_part_that_works_is_ok(ser_agent: Command, broker: Mosquitto, tmp_
 
 @pytest.mark.usefixtures("third_party")
 def test_a_broker_that_is_not_there_is_not_ok() -> None:
-    port = free_port()
-    sinks = json.dumps([{"type": "mqtt", "port": port}, {"type": "mqtt", "port": port, "host": "127.0.0.1"}])
-    done = ser_agent_process("check", "--live", *CHEERFUL, *A_FILE, "--set", f"sinks={sinks}")
+    with socket.socket() as taken:  # bound, and never listening
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        sinks = json.dumps([{"type": "mqtt", "port": port}, {"type": "mqtt", "port": port, "host": "127.0.0.1"}])
+        done = ser_agent_process("check", "--live", *CHEERFUL, *A_FILE, "--set", f"sinks={sinks}")
     assert done.returncode == 69
     *others, first, second = done.stdout.splitlines()
     assert not [line for line in others if "NOT OK" in line]

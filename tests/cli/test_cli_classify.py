@@ -138,6 +138,7 @@ def test_where_no_file_is_good_the_model_is_not_waited_for() -> None:
     assert python(program, "classify", "nowhere.wav").out == "False\n"
 
 
+@pytest.mark.timeout(300)
 def test_thousands_of_files_take_no_more_memory_than_a_hundred(build: CheckpointBuilder, tmp_path: Path) -> None:
     model = build.raw(labels=("angry", "happy", "neutral", "sad"))
     sound = tmp_path / "sound.wav"

@@ -109,6 +109,7 @@ def three_hours(path: Path, end: bytes) -> None:
         file.write(end)
 
 
+@pytest.mark.timeout(300)
 def test_three_hours_are_heard_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "night.wav"
     three_hours(path, read_utterance(CLIP)[::2].tobytes())
@@ -119,6 +120,7 @@ def test_three_hours_are_heard_in_bounded_memory(tmp_path: Path) -> None:
     assert growth < MOST_GROWTH_MB
 
 
+@pytest.mark.timeout(300)
 def test_thousands_of_files_are_heard_in_bounded_memory(ser_agent: Command, tmp_path: Path) -> None:
     original = tmp_path / "original.wav"
     soundfile.write(original, read_utterance(CLIP), 16_000)

@@ -43,6 +43,7 @@ def test_the_clips_are_of_three_seconds_and_differ(tmp_path: Path) -> None:
     assert len({samples.tobytes() for samples, _ in clips}) == 3
 
 
+@pytest.mark.timeout(300)
 def test_folders_are_heard_by_a_process_of_their_own_and_told_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers_files, "ROUNDS", 1)
     monkeypatch.setattr(peers_files, "PEER_FILES", 2)
