@@ -13,7 +13,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from support.mqtt import PATIENCE_S, wait_until
+from support.mqtt import PATIENCE_S, let_go, wait_until
 
 from ser_agent.fleet.worker import FleetWorker, Post
 from ser_agent.fleet_wire import encode_sound
@@ -150,8 +150,7 @@ class Asker:
 
     def close(self) -> None:
         """Take leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        let_go(self._client)
 
     def __enter__(self) -> Self:
         return self

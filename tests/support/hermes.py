@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from support.mqtt import PATIENCE_S
+from support.mqtt import PATIENCE_S, let_go
 
 from ser_agent.audio import SAMPLE_RATE, Samples
 
@@ -88,8 +88,7 @@ class Satellites:
 
     def close(self) -> None:
         """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        let_go(self._client)
 
     def __enter__(self) -> Self:
         return self

@@ -43,6 +43,16 @@ def wait_until(condition: Callable[[], object], what: str, patience_s: float = P
         time.sleep(POLL_S)
 
 
+def let_go(client: Client) -> None:
+    """Disconnect, end the client's thread, and close the sockets that paho leaves to the garbage collector.
+
+    That collector would find them open now and then, during any test.
+    """
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on."""
     with socket.socket() as sock:
@@ -243,8 +253,7 @@ class Listener:
 
     def close(self) -> None:
         """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        let_go(self._client)
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from support.mqtt import PATIENCE_S
+from support.mqtt import PATIENCE_S, let_go
 
 from ser_agent.fleet_wire import FleetTopics, Presence, Reply, encode_presence, encode_reply
 
@@ -104,8 +104,7 @@ class ScriptedWorker:
     def leave(self) -> None:
         """Say that it goes, and go."""
         self._client.publish(TOPICS.worker(self.name), b"", qos=1, retain=True).wait_for_publish(PATIENCE_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+        let_go(self._client)
 
     def _connected(self, client: Client, *_: object) -> None:
         client.subscribe(TOPICS.shared("workers"), qos=1)
@@ -130,8 +129,7 @@ class ScriptedWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        let_go(self._client)
 
 
 def answers(worker: ScriptedWorker, question: Question) -> None:
