@@ -133,7 +133,9 @@ def answered_by(spy: Listener, satellites: Satellites) -> Counter[str]:
 
 def hear_of_each(spy: Listener, satellites: Satellites) -> None:
     """Wait until the spy, too, has heard an answer to each of their utterances."""
-    wait_until(lambda: len(answers_of(spy, satellites)) >= satellites.asked, "the spy hears all answers")
+    wait_until(
+        lambda: len(answers_of(spy, satellites)) >= satellites.asked, "the spy hears all answers", ANSWER_WITHIN_S
+    )
 
 
 def test_three_workers_answer_forty_satellites_each_utterance_once(
@@ -307,5 +309,5 @@ def test_three_workers_with_the_real_model_hear_what_is_heard_here(
         for far, near in zip(there, here, strict=True):
             assert far == pytest.approx(near, abs=1e-3)
         answers = partial(replies, spy, "answered", house="living-room")
-        wait_until(lambda: len(answers()) >= len(clips), "the spy hears all answers")
+        wait_until(lambda: len(answers()) >= len(clips), "the spy hears all answers", ANSWER_WITHIN_S)
         assert {reply["model"] for reply in answers()} == {model.name}
