@@ -297,7 +297,7 @@ def test_it_starts_without_a_broker_and_asks_once_there_is_one(
     with loaded(broker.port, tmp_path) as classifier, broker, ScriptedWorker(broker.port, answers):
         wait_until(lambda: classifier.counts()["workers"], "the worker comes in sight")
         assert classifier.classify([utterance()]) == [SCORES]
-    assert sum("connection refused" in text for text in caplog.messages) == 1
+        assert sum("connection refused" in text for text in caplog.messages) == 1
 
 
 def test_what_is_open_while_the_broker_restarts_is_answered_once(broker: Mosquitto, tmp_path: Path) -> None:
