@@ -47,7 +47,7 @@ def nothing_is_left_behind(ears: Listener) -> Iterator[None]:
     wait_until(lambda: ears.connected, "the listener is there, also after a restart of the broker")
     threads, files = belongings()
     yield
-    wait_until(lambda: belongings()[0] <= threads, "all threads end")
+    wait_until(lambda: belongings()[0] <= threads, "all threads end", ANSWER_WITHIN_S)
     assert belongings()[1] <= files
 
 
@@ -159,7 +159,9 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
     with Satellites(house_broker.port, folder, SATELLITES, **PATIENT) as satellites:
         for satellite in satellites.all:
             satellites.say(satellite, [(WAIT, number) for number in range(3)], together=3)
-        wait_until(lambda: begun(spy, satellites, victim.name), "the worker has begun with something")
+        wait_until(
+            lambda: begun(spy, satellites, victim.name), "the worker has begun with something", ANSWER_WITHIN_S
+        )
         victim.kill()
         go.touch()
         conserved(satellites, answered=3 * SATELLITES)
@@ -182,7 +184,9 @@ def test_a_broker_that_is_restarted_loses_nothing(
     with Satellites(house_broker.port, folder, SATELLITES, **PATIENT) as satellites:
         for satellite in satellites.all:
             satellites.say(satellite, [(SLEEP, 10 + number) for number in range(4)], together=2)
-        wait_until(lambda: len(told(spy, satellites, "answered")) > SATELLITES // 4, "some are answered")
+        wait_until(
+            lambda: len(told(spy, satellites, "answered")) > SATELLITES // 4, "some are answered", ANSWER_WITHIN_S
+        )
         house_broker.stop()
         house_broker.start()
         conserved(satellites, answered=4 * SATELLITES)
@@ -236,7 +240,11 @@ def test_workers_come_and_go_while_everybody_talks(
         with Satellites(house_broker.port, folder, SATELLITES, **PATIENT) as satellites:
             for satellite in satellites.all:
                 satellites.say(satellite, [(SLEEP, 5 + number) for number in range(6)], together=2)
-            wait_until(lambda: len(told(spy, satellites, "answered")) > SATELLITES // 4, "some are answered")
+            wait_until(
+                lambda: len(told(spy, satellites, "answered")) > SATELLITES // 4,
+                "some are answered",
+                ANSWER_WITHIN_S,
+            )
             assert crew.workers[2].stop() == 0
             newcomer.complete(spy)
             satellites.talk(2)
@@ -274,7 +282,7 @@ def test_what_kills_two_workers_is_given_to_no_third_and_the_others_are_answered
         satellites.talk(3)
         satellites.say(satellites.all[0], [(DIE, 0)])
         conserved(satellites, answered=3 * SATELLITES, poisoned=1)
-    wait_until(lambda: sum(not worker.runs for worker in crew.workers) >= 2, "two have ended")
+    wait_until(lambda: sum(not worker.runs for worker in crew.workers) >= 2, "two have ended", ANSWER_WITHIN_S)
     dead = [worker for worker in crew.workers if not worker.runs]
     assert len(dead) == 2
     assert all(worker.process is not None and worker.process.returncode == 9 for worker in dead)
