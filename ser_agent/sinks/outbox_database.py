@@ -104,7 +104,8 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
+            with _errors_of_any_bytes():
+                self._prepare()
         except BaseException:
             self._connection.close()
             raise
@@ -237,6 +238,19 @@ def _error(message: str, code: int) -> sqlite3.Error:
     return error
 
 
+@contextmanager
+def _errors_of_any_bytes() -> Iterator[None]:
+    """Have SQLite's own error where its message quotes damaged bytes, which Python cannot decode.
+
+    Raises:
+        sqlite3.Error: that error.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise _error(error.object.decode(errors="replace"), sqlite3.SQLITE_CORRUPT) from error
+
+
 def put_aside(path: Path) -> Path:
     """Keep a file that cannot be used under another name, over what was kept there before.
 
@@ -262,7 +276,8 @@ def count_waiting(path: Path) -> int:
     """
     if not path.exists():
         return 0
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with _errors_of_any_bytes(), closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not version:
             return 0  # it is just being made

@@ -90,7 +90,21 @@ def without_its_table(path: Path) -> None:
     tamper(path, "DROP TABLE waiting")
 
 
-@pytest.mark.parametrize("spoil", [garbage, cut_off, folder_in_its_place, of_another_format, without_its_table])
+def with_tables_that_are_no_text(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \x80ABLE"))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        garbage,
+        cut_off,
+        folder_in_its_place,
+        of_another_format,
+        without_its_table,
+        with_tables_that_are_no_text,
+    ],
+)
 def test_a_file_that_cannot_be_used_is_put_aside_with_a_message_and_another_one_begins(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
