@@ -132,14 +132,20 @@ def test_a_configuration_that_was_found_and_has_gone_does_too(home: Path, tmp_pa
     file.write_text(json.dumps({"source": looping, "sinks": [{"type": "jsonlines"}]}))
     program = [sys.executable, "-m", "ser_agent", "run", *CHEERFUL]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.stdout.readline()
-    file.unlink()
-    process.send_signal(signal.SIGHUP)
-    told = ""
-    while "no such configuration file" not in told:
-        told += process.stderr.readline()
-    process.terminate()
-    process.communicate()
-    assert process.returncode == 0
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        file.unlink()
+        process.send_signal(signal.SIGHUP)
+        told = ""
+        while "no such configuration file" not in told:
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        process.terminate()
+        process.communicate()
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
