@@ -94,7 +94,7 @@ class Ask:
         site: whose it is.
         attempt: which try this is, from 1 on.
         response_topic: where the answer is to go.
-        expires_in_s: for how long the answer is of use, seconds; None: for ever.
+        expires_in_s: for how long the answer is of use, seconds.
         payload: the sound, as ``encode_sound`` makes it.
     """
 
@@ -102,7 +102,7 @@ class Ask:
     site: str
     attempt: int
     response_topic: str
-    expires_in_s: int | None
+    expires_in_s: int
     payload: bytes
 
 

@@ -111,8 +111,7 @@ class Desk:
             self._warn_once("a message is no utterance of the site that it is for, and is ignored")
             delivery.acknowledge()
             return
-        expires_at_s = None if ask.expires_in_s is None else time.monotonic() + ask.expires_in_s
-        task = Task(replace(ask, payload=b""), expires_at_s, [delivery.acknowledge])
+        task = Task(replace(ask, payload=b""), time.monotonic() + ask.expires_in_s, [delivery.acknowledge])
         if self._is_known(task):
             self.counts["duplicates"] += 1
             return

@@ -178,8 +178,8 @@ class Link(BrokerThread):
                 self._under_way[self._send(connection, letter, qos=1)] = letter
 
     def _send(self, connection: WorkConnection, letter: Letter, *, qos: int) -> int:
-        ask, remaining_s = letter.task.ask, letter.task.remaining_s
-        expires_s = None if remaining_s is None else max(1, math.ceil(remaining_s))
+        ask = letter.task.ask
+        expires_s = max(1, math.ceil(letter.task.remaining_s))
         publication = Publication(ask.response_topic, encode_reply(letter.reply), 1 if qos else 0, retain=False)
         headers = Headers("application/json", correlation=ask.id.encode(), expires_s=expires_s)
         return connection.send_with(publication, headers)

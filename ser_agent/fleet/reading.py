@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "1"
 MOST_TRIES: Final = 9
+LAST_S: Final = 1
+"""For how long the answer is of use where that is not said: mosquitto 2.0.11 leaves it out in the last second."""
 
 
 def read_ask(delivery: Delivery, topics: FleetTopics) -> Ask | None:
@@ -33,7 +35,8 @@ def read_ask(delivery: Delivery, topics: FleetTopics) -> Ask | None:
         return None
     if headers.response_topic != topics.answers(site):
         return None
-    return Ask(name, site, _attempt(headers), headers.response_topic, headers.expires_s, delivery.payload)
+    expires_s = LAST_S if headers.expires_s is None else headers.expires_s
+    return Ask(name, site, _attempt(headers), headers.response_topic, expires_s, delivery.payload)
 
 
 def is_sound(headers: Headers) -> bool:

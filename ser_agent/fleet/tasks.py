@@ -25,12 +25,12 @@ class Task:
 
     Attributes:
         ask: the question, without the sound.
-        expires_at_s: monotonic time from which on the answer is of no use; None: never.
+        expires_at_s: monotonic time from which on the answer is of no use.
         acknowledge: tells the broker that it is done with, once for each time that it was delivered.
     """
 
     ask: Ask
-    expires_at_s: float | None
+    expires_at_s: float
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -39,22 +39,20 @@ class Task:
         return self.ask.site, self.ask.id
 
     @property
-    def remaining_s(self) -> float | None:
-        """For how long an answer is of use, seconds; None: for ever."""
-        return None if self.expires_at_s is None else self.expires_at_s - time.monotonic()
+    def remaining_s(self) -> float:
+        """For how long an answer is of use, seconds."""
+        return self.expires_at_s - time.monotonic()
 
     @property
     def expired(self) -> bool:
         """Whether an answer is of no use any more."""
-        remaining_s = self.remaining_s
-        return remaining_s is not None and remaining_s <= 0
+        return self.remaining_s <= 0
 
     def join(self, other: Task) -> None:
         """Take in another delivery of the same question: both are done with at once."""
         self.acknowledge += other.acknowledge
         self.ask = replace(self.ask, attempt=max(self.ask.attempt, other.ask.attempt))
-        ends = self.expires_at_s, other.expires_at_s
-        self.expires_at_s = None if None in ends else max(end for end in ends if end is not None)
+        self.expires_at_s = max(self.expires_at_s, other.expires_at_s)
 
     def done(self) -> None:
         """Acknowledge it, as often as it was delivered."""

@@ -119,7 +119,7 @@ class ScriptedWorker:
             properties.CorrelationData.decode(),
             int(dict(properties.UserProperty)["try"]),
             properties.ResponseTopic,
-            properties.MessageExpiryInterval,
+            getattr(properties, "MessageExpiryInterval", 0),  # mosquitto leaves it out in the last second
             properties.ContentType,
         )
         self.questions.append(question)

@@ -29,6 +29,12 @@ def test_a_question_is_read() -> None:
     assert read_ask(delivery(), TOPICS) == Ask(ID, "den", 2, "home/agents/answers/den", 7, b"sound")
 
 
+def test_what_comes_without_an_expiry_has_a_second_left() -> None:
+    ask = read_ask(delivery(expires_s=None), TOPICS)
+    assert ask is not None
+    assert ask.expires_in_s == 1
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -103,7 +109,5 @@ def test_deliveries_of_the_same_question_are_acknowledged_together_once() -> Non
     task.done()
     task.done()
     assert acknowledged == [1, 2]
-    task.join(Task(ASK, None))
-    assert task.remaining_s is None
-    assert not task.expired
+    assert not Task(ASK, now_s + 60.0).expired
     assert Task(ASK, now_s - 1.0).expired
