@@ -51,6 +51,7 @@ class Metrics:
         self._published = 0
         self._failed: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._settled = False
         self._frames_dropped = 0
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._speech_s = 0.0
@@ -63,23 +64,25 @@ class Metrics:
     def began(self) -> None:
         """An utterance began."""
         with self._lock:
-            self._begun += 1
+            self._begun += not self._settled
 
     def published(self, latency_s: float) -> None:
         """An utterance became an event, so long after its end."""
         with self._lock:
-            self._published += 1
+            self._published += not self._settled
             self._latencies_s.append(latency_s)
 
     def failed(self, reason: str, count: int = 1) -> None:
         """Utterances could not be classified."""
         with self._lock:
-            self._failed[reason] += count
+            if not self._settled:
+                self._failed[reason] += count
 
     def dropped(self, reason: str, count: int = 1) -> None:
         """Utterances were given up."""
         with self._lock:
-            self._dropped[reason] += count
+            if not self._settled:
+                self._dropped[reason] += count
 
     def lost_frames(self, count: int) -> None:
         """Frames were lost between the device and the detector."""
@@ -101,7 +104,9 @@ class Metrics:
                 self._recent_samples -= len(self._recent.popleft().samples)
 
     def settle(self, reason: str) -> int:
-        """Close the books: utterances still on their way are dropped for the given reason.
+        """Close the books for good: utterances still on their way are dropped for the given reason.
+
+        What becomes of them after all, where a stage did not end in time, is not entered any more.
 
         Returns:
             How many there were.
@@ -110,6 +115,7 @@ class Metrics:
             remaining = self._books().open
             if remaining:
                 self._dropped[reason] += remaining
+            self._settled = True
             return remaining
 
     def books(self) -> Books:

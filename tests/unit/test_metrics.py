@@ -19,6 +19,11 @@ def test_the_books_balance_once_settled() -> None:
     books = metrics.books()
     assert books.open == 0
     assert books.dropped == {"too_short": 2, "shutdown": 1}
+    metrics.dropped("too_short")  # by a stage that did not end in time
+    metrics.published(0.1)
+    metrics.failed("classifier")
+    metrics.began()
+    assert metrics.books() == books
 
 
 def test_latency_quantiles_are_of_recent_events() -> None:
