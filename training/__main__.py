@@ -14,7 +14,7 @@ from training.corpora.labels import read_mapping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_CONFIG = Path(__file__).parent / "settled.yaml"
+DEFAULT_CONFIG = Path(__file__).parent / "averaged.yaml"
 
 
 class Command(NamedTuple):
@@ -70,6 +70,7 @@ COMMANDS = {
         "training.teachers", "teach", "train teachers, and keep what they hear in the training clips", OWN_CLIPS
     ),
     "finetune": Command("training.finetune", "finetune", "train the model, or go on training it", OWN_CLIPS),
+    "average": Command("training.average", "average", "average the weights of other experiments' models"),
     "evaluate": Command(
         "training.evaluate",
         "evaluate",

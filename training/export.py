@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = ROOT / "ser_agent" / "model"
 MAX_BYTES = 20_000_000
-IDENTITY: Final = {"name": "embedded", "revision": 4, "licence": "CC-BY-NC-SA-4.0", "languages": ["en", "pl"]}
+IDENTITY: Final = {"name": "embedded", "revision": 5, "licence": "CC-BY-NC-SA-4.0", "languages": ["en", "pl"]}
 
 _COVERAGE = 0.85
 """Share of the held-out speakers' acted utterances that are not called uncertain."""

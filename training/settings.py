@@ -182,6 +182,7 @@ class Settings(_Section):
         cache: the folder of decoded sound; likewise.
         start_from: the checkpoint to start from; likewise.
         teacher: Whisper's encoder, whose stem the front end learns, and on which the teachers stand; likewise.
+        average: names of experiments, the mean of whose models' weights is this one's model; see ``average``.
         held_out: speakers of the train split, by corpus, that are not learned from: calibration is fitted on them.
         calibrate_as: another experiment, trained alike with people held out, whose calibration is taken; likewise.
         home_prior: how often each emotion is to be expected in a home: goes into the checkpoint, for the agent.
@@ -201,6 +202,7 @@ class Settings(_Section):
     cache: Path = Path("training/.cache/v2")
     start_from: Path = Path("../shared/pretrained/wav2vec2-tiny-init")
     teacher: Path = Path("../shared/pretrained/whisper-tiny.en-encoder")
+    average: tuple[str, ...] = ()
     held_out: dict[str, tuple[str, ...]] = {}
     calibrate_as: Path | None = None
     label_smoothing: float = Field(0.05, ge=0, lt=1)

@@ -92,11 +92,11 @@ def test_its_folder_is_small_and_holds_a_card_and_a_notice() -> None:
 
 
 def test_the_cards_figures_are_the_recorded_ones() -> None:
-    results = json.loads((ROOT / "training" / "results" / "settled.json").read_text(encoding="utf-8"))
+    results = json.loads((ROOT / "training" / "results" / "averaged.json").read_text(encoding="utf-8"))
     assert (MODEL_FOLDER / "README.md").read_text(encoding="utf-8") == model_card(results)
 
 
 def test_the_recorded_settings_are_those_of_the_recipe() -> None:
-    results = json.loads((ROOT / "training" / "results" / "settled.json").read_text(encoding="utf-8"))
-    recipe = load_settings(ROOT / "training" / "settled.yaml")
+    results = json.loads((ROOT / "training" / "results" / "averaged.json").read_text(encoding="utf-8"))
+    recipe = load_settings(ROOT / "training" / "averaged.yaml")
     assert Settings.model_validate(results["settings"]) == recipe

@@ -14,7 +14,9 @@ pytest.importorskip("transformers")
 
 from safetensors.torch import save_file  # noqa: E402 - after the skips
 
+from ser_agent.errors import ConfigError  # noqa: E402
 from training import settings as settings_module  # noqa: E402
+from training.average import average  # noqa: E402
 from training.cache_writer import build_cache  # noqa: E402
 from training.distil import distil  # noqa: E402
 from training.distil_settings import DistilSettings  # noqa: E402
@@ -87,6 +89,20 @@ def test_a_model_that_heard_everybody_takes_the_calibration_of_one_trained_alike
     fitted = calibration(other, load_model(other.run_folder / "last"))
     assert config["ser_agent"] == {"name": "everyone"} | fitted
     assert fitted["calibration"]
+
+
+def test_the_mean_of_two_models_is_a_model(settings: Settings) -> None:
+    finetune(settings)
+    other = settings.model_copy(update={"name": "other", "seed": 2})
+    finetune(other)
+    mean = settings.model_copy(update={"name": "mean", "average": ("first", "other")})
+    average(mean)
+    first, second, third = (load_model(made.run_folder / "last").state_dict() for made in (settings, other, mean))
+    name = "classifier.weight"
+    assert not torch.equal(first[name], second[name])
+    torch.testing.assert_close(third[name], (first[name] + second[name]) / 2)
+    with pytest.raises(ConfigError, match="average: lists no experiments"):
+        average(settings)
 
 
 def test_training_that_was_stopped_goes_on_where_it_was(settings: Settings) -> None:
