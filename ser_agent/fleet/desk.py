@@ -115,7 +115,6 @@ class Desk:
         if self._is_known(task):
             self.counts["duplicates"] += 1
             return
-        self.counts["asked"] += 1
         self._memory.open[task.key] = task
         if task.expired:
             self._drop(task, "expired")
@@ -123,6 +122,7 @@ class Desk:
             self._take_on(task, ask.payload)
         else:
             self._reply(task, self._undecodable(task))
+        self.counts["asked"] += 1  # last: who sees it counted finds it waiting
 
     def take_in(self) -> None:
         """See to what the other thread handed in."""
