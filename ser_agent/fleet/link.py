@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ser_agent.fleet_wire import encode_reply
@@ -144,9 +144,7 @@ class Link(BrokerThread):
         connection.close(FAREWELL_S)
 
     def _await(self, connection: WorkConnection, condition: Callable[[], bool], timeout_s: float) -> None:
-        deadline_s = time.monotonic() + timeout_s
-        while not condition() and (remaining_s := deadline_s - time.monotonic()) > 0:
-            self._exchange(connection, remaining_s)
+        self._step_until(condition, partial(self._exchange, connection), timeout_s)
 
     def _say(self, connection: WorkConnection, presence: bytes) -> None:
         number = connection.send(Publication(self._place.presence_topic, presence, 1, retain=True))

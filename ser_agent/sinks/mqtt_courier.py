@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ser_agent.errors import SinkError
@@ -167,13 +167,9 @@ class Courier(BrokerThread):
 
     def _give_way(self, connection: Connection) -> None:
         """Take leave once all that was sent has arrived, or the time is up: the elder is to hear of us."""
-        deadline_s = time.monotonic() + FAREWELL_S
-        while self._under_way and (remaining_s := deadline_s - time.monotonic()) > 0:
-            connection.step(remaining_s)
+        self._step_until(lambda: not self._under_way, connection.step, FAREWELL_S)
         connection.close()
 
     def _leave(self, connection: Connection) -> None:
-        deadline_s = time.monotonic() + FAREWELL_S
-        while not self._mailbox.may_leave() and (remaining_s := deadline_s - time.monotonic()) > 0:
-            self._exchange(connection, remaining_s)
+        self._step_until(self._mailbox.may_leave, partial(self._exchange, connection), FAREWELL_S)
         connection.close()

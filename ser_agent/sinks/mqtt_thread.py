@@ -12,6 +12,8 @@ from ser_agent.bell import Bell
 from ser_agent.errors import SinkError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ser_agent.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -105,6 +107,13 @@ class BrokerThread(ABC):
             self._short_lived += 1
             self._forgive()
             self._stable_at_s = None
+
+    @staticmethod
+    def _step_until(condition: Callable[[], object], step: Callable[[float], None], timeout_s: float) -> None:
+        """Step, each time for no longer than is left, until a condition holds or the time is up."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition() and (remaining_s := deadline_s - time.monotonic()) > 0:
+            step(remaining_s)
 
     def _tell(self, reason: str) -> None:
         if reason not in self._told:
